@@ -1,0 +1,324 @@
+"""GateConfig: the whole configuration of a gate, one TOML file, checked in full before anything starts.
+
+Frozen, unknown keys refused, units in the names. The reference document is
+generated from the descriptions here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from device.core.types import Kind
+from device.errors import ConfigError
+
+GateId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{3,32}$")]
+SiteId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{3,64}$")]
+Pin = Annotated[int, Field(ge=0, le=57)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class GateSection(_Section):
+    """Which gate this is."""
+
+    id: GateId
+    """Permanent id; also the common name of the gate's certificate and the name in every topic."""
+    site: SiteId
+    """Opaque permanent id of the site."""
+    lane: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,16}$")] = "1"
+    """Lane within the site."""
+    direction: Literal["in", "out", "both"] = "in"
+    """Which way people pass: always in, always out, or in and out in turn for each person."""
+    runtime_dir: Path = Path("/run/gate")
+    """Folder for the socket and the status file; emptied at boot."""
+
+
+class CameraSection(_Section):
+    """Where frames come from."""
+
+    source: Annotated[str, StringConstraints(pattern=r"^(picamera2|folder:.+|video:.+)$")] = "picamera2"
+    """`picamera2`, `folder:PATH` (PNG and JPEG in order of name) or `video:PATH`."""
+    width_px: Annotated[int, Field(ge=160, le=4608)] = 2304
+    """Width of a camera frame. 2304x1296 reads a 16 mm card at 193 mm."""
+    height_px: Annotated[int, Field(ge=120, le=2592)] = 1296
+    """Height of a camera frame."""
+    fps: Annotated[float, Field(gt=0, le=240)] = 15.0
+    """Frames for each second; also the rate at which a folder or video is played. Whatever the decoders cannot keep up with is skipped: the newest frame wins."""
+    loop: bool = True
+    """Begin a folder or video again when it ends."""
+    exposures_us: Annotated[tuple[Annotated[int, Field(ge=20, le=200_000)], ...], Field(min_length=1, max_length=8)] = (1_000, 8_000)
+    """Exposure times taken in turn, one a frame: a short one for cards, a whole screen period for phones."""
+    gain: Annotated[float, Field(ge=1, le=64)] = 4.0
+    """Analogue gain, fixed."""
+    lens_positions_dioptre: Annotated[tuple[Annotated[float, Field(ge=0, le=32)], ...], Field(min_length=1, max_length=4)] = (5.5, 4.0)
+    """Focus positions taken in turn, in dioptres (1/m): 5.5 is 18 cm, 4.0 is 25 cm."""
+    max_megapixels: Annotated[float, Field(gt=0, le=100)] = 25.0
+    """A picture with more pixels is named, skipped and counted, never loaded."""
+
+
+class EyeSection(_Section):
+    """The process that reads frames."""
+
+    socket: Path | None = None
+    """Unix socket on which a separately run eye is awaited. Without it the gate starts its own eye."""
+    silent_limit_s: Annotated[float, Field(ge=0.6, le=2.5)] = 2.0
+    """Without a sign of life for so long the gate shows "out of service", and restarts an eye of its own."""
+
+
+class LampSection(_Section):
+    """One lamp."""
+
+    pin: Pin
+    """BCM number of the pin."""
+    active_high: bool = True
+    """Whether the lamp is lit when the pin is high."""
+    pwm: bool = True
+    """Dimmable. False for a lamp behind a relay or a photocoupler."""
+
+
+class BuzzerSection(_Section):
+    """The buzzer."""
+
+    pin: Pin
+    """BCM number of the pin."""
+    kind: Literal["active", "passive"] = "active"
+    """`active` has one pitch of its own; `passive` is driven with a tone."""
+    active_high: bool = True
+    """Whether the buzzer sounds when the pin is high."""
+
+
+class RelaySection(_Section):
+    """The relay that releases a door or turnstile."""
+
+    pin: Pin
+    """BCM number of the pin."""
+    pulse_ms: Annotated[int, Field(ge=50, le=30_000)] = 500
+    """How long the relay is held."""
+    active_high: bool = True
+    """Whether the relay pulls when the pin is high."""
+
+
+class SignalsSection(_Section):
+    """Lamps, buzzer and relay."""
+
+    pin_factory: Literal["lgpio", "mock"] = "lgpio"
+    """`lgpio` on a Pi; `mock` pretends, on a laptop. Never guessed."""
+    chip: str | None = None
+    """Label of the GPIO chip (`pinctrl-rp1`, `pinctrl-bcm2711` …). Without it gpiozero's choice for the board."""
+    kit: Literal["full", "basic"] = "full"
+    """`full`: five lamps and the buzzer. `basic`: green, red and the buzzer; amber is both together."""
+    profile: Literal["normal", "night", "noisy"] = "normal"
+    """`night` is quiet, `noisy` lets the light carry alone."""
+    green: LampSection = LampSection(pin=17)
+    """Accept."""
+    red: LampSection = LampSection(pin=27)
+    """Reject."""
+    amber: LampSection | None = LampSection(pin=22)
+    """Look again, refer, out of service. Only in the full kit."""
+    blue: LampSection | None = LampSection(pin=23)
+    """Ready. Only in the full kit."""
+    white: LampSection | None = LampSection(pin=24)
+    """Light on the card. Only in the full kit."""
+    buzzer: BuzzerSection = BuzzerSection(pin=18)
+    """The buzzer."""
+    relay: RelaySection | None = None
+    """Opens the door on each accept, where one is fitted."""
+
+    def pins(self) -> dict[str, int]:
+        """Pin numbers in use, by key."""
+        parts = {name: getattr(self, name) for name in ("green", "red", "amber", "blue", "white", "buzzer", "relay")}
+        unused = {"amber", "blue", "white"} if self.kit == "basic" else set()
+        return {name: part.pin for name, part in parts.items() if part is not None and name not in unused}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        seen: dict[int, str] = {}
+        for name, pin in self.pins().items():
+            if pin in seen:
+                raise ValueError(f"pin {pin} is used twice: by {seen[pin]} and by {name}")
+            seen[pin] = name
+        if self.kit == "full" and (self.amber is None or self.blue is None):
+            raise ValueError('kit = "full" needs amber and blue')
+        return self
+
+
+class Day(StrEnum):
+    """Days of the week."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class OpeningHours(_Section):
+    """One span in which people may pass. A span whose end is before its start runs over midnight."""
+
+    days: tuple[Day, ...] = tuple(Day)
+    """Days on which the span begins."""
+    start: time
+    """From this local time on."""
+    end: time
+    """Until before this local time."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.start == self.end:
+            raise ValueError("start and end are the same; leave opening_hours out for a gate that is always open")
+        return self
+
+
+class PolicySection(_Section):
+    """Who may pass."""
+
+    accept: tuple[Kind, ...] = (Kind.CITIZEN_CARD, Kind.NATIONAL_QR, Kind.HEALTH_INSURANCE)
+    """Kinds of code that are accepted. `bare_number` may be added."""
+    duplicate_window_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    """The same person within so many seconds of having passed was "just scanned": no second passage."""
+    rearm_s: Annotated[float, Field(ge=0.1, le=10)] = 0.5
+    """A code must have been out of view for so long before it counts as shown again."""
+    in_out_reset_h: Annotated[float, Field(gt=0, le=720)] = 16.0
+    """With direction `both`: after so many hours without a passage a person comes in again."""
+    opening_hours: tuple[OpeningHours, ...] = ()
+    """Spans in which people may pass; none means always."""
+    unknown_clock: Literal["accept", "refer", "reject"] = "refer"
+    """What to do when a rule needs the time and the gate does not know it."""
+    utc_offset_min: Annotated[int, Field(ge=-720, le=840)] = 420
+    """Local time of the opening hours, minutes east of UTC. Viet Nam is 420 all the year."""
+    allow_list: Path | None = None
+    """File of keyed hashes; with it only the listed may pass."""
+    deny_list: Path | None = None
+    """File of keyed hashes of those who may not pass."""
+
+
+class PrivacySection(_Section):
+    """What is kept of a person, and why."""
+
+    site_key: Path
+    """File with the site's key of 32 bytes as 64 hexadecimal digits: identity is stored only as a hash keyed with it."""
+    seal_to: Path | None = None
+    """PEM file with the province's public key (X25519 or P-256). Without it no identity leaves the gate, sealed or not."""
+    purpose: Annotated[str, Field(min_length=1, max_length=200)] = "access control"
+    """Purpose of the record; travels with each event."""
+    legal_basis: Annotated[str, Field(min_length=1, max_length=200)] = "not stated"
+    """Legal basis of the record; travels with each event."""
+
+
+class JournalSection(_Section):
+    """The record on the gate."""
+
+    path: Path = Path("/var/lib/gate/journal.sqlite")
+    """The journal file."""
+    max_rows: Annotated[int, Field(ge=100, le=10_000_000)] = 500_000
+    """Bound by number. Beyond it the oldest are dropped, and each dropped range is itself an event."""
+    max_mib: Annotated[int, Field(ge=4, le=65_536)] = 512
+    """Bound by size."""
+    retention_days: Annotated[float, Field(gt=0, le=3_650)] = 21.0
+    """Older events are deleted for good, delivered or not; what was not delivered leaves a gap event."""
+    budget_ms: Annotated[int, Field(ge=10, le=5_000)] = 150
+    """How long the lamp waits for the record."""
+    strict: bool = False
+    """Wait for the record however long it takes, and refuse when it fails."""
+
+
+class BrokerSection(_Section):
+    """The road to the province. TLS with the gate's certificate, except on loopback."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    """Name or address of the broker."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8883
+    """TCP port."""
+    ca: Path | None = None
+    """PEM file with the authority that signed the broker's certificate."""
+    cert: Path | None = None
+    """PEM file with the gate's certificate; its common name is the gate's id."""
+    key: Path | None = None
+    """PEM file with the gate's private key; it also signs events."""
+    confirm: Literal["collector", "broker"] = "collector"
+    """When an event may be forgotten: on the collector's own ack, or some hours after the broker's."""
+    keep_after_puback_h: Annotated[float, Field(ge=0, le=8_760)] = 72.0
+    """With confirm = "broker": how long an event is kept after the broker has taken it."""
+    first_connect_spread_s: Annotated[float, Field(ge=0, le=600)] = 30.0
+    """The first connection after start waits a random part of this, so that a town does not connect at once after a power cut."""
+    retry_min_s: Annotated[float, Field(ge=0.05, le=60)] = 2.0
+    """Shortest wait between attempts."""
+    retry_max_s: Annotated[float, Field(ge=1, le=3_600)] = 300.0
+    """Longest wait between attempts."""
+    backlog_per_s: Annotated[float, Field(gt=0, le=100_000)] = 50.0
+    """Cap on old events sent for each second while live ones go first."""
+    health_every_s: Annotated[float, Field(ge=1, le=3_600)] = 60.0
+    """Period of the health message."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted: always, unless on loopback without an authority."""
+        return self.ca is not None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.ca is None and self.host not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("ca, cert and key are needed: a connection without TLS is allowed only on loopback")
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key belong together: one is missing")
+        if self.ca is not None and self.cert is None:
+            raise ValueError("cert and key are needed beside ca: the gate shows its certificate to the broker")
+        if self.retry_min_s > self.retry_max_s:
+            raise ValueError("retry_min_s is above retry_max_s")
+        return self
+
+
+class GateConfig(_Section):
+    """Everything a gate is told."""
+
+    gate: GateSection
+    privacy: PrivacySection
+    broker: BrokerSection | None = None
+    """Without it the gate works and keeps its record, and tells nobody."""
+    camera: CameraSection = CameraSection()
+    eye: EyeSection = EyeSection()
+    signals: SignalsSection = SignalsSection()
+    policy: PolicySection = PolicySection()
+    journal: JournalSection = JournalSection()
+
+
+def load(path: Path) -> GateConfig:
+    """The configuration in ``path``. Raises ConfigError that names the file, the key and what is wrong with it.
+
+    Relative paths in the file are meant from the file's own folder.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    return parse(tree, str(path))
+
+
+def parse(tree: dict[str, object], name: str) -> GateConfig:
+    """A checked configuration from parsed TOML; ``name`` stands in the error."""
+    try:
+        return GateConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_line(name, dict(item)) for item in error.errors(include_url=False))) from None
+
+
+def _line(name: str, item: dict[str, object]) -> str:
+    loc = item["loc"]
+    key = ".".join(str(part) for part in loc) if isinstance(loc, tuple) else ""
+    message = str(item["msg"]).removeprefix("Value error, ")
+    hint = {"extra_forbidden": "no such key", "missing": "this key is needed"}.get(str(item["type"]), message)
+    return f"{name}: {key}: {hint}"
