@@ -39,6 +39,7 @@ class Reason(StrEnum):
     # a person must look
     CLOCK_UNKNOWN = "clock_unknown"
     LIST_UNAVAILABLE = "list_unavailable"
+    NOT_RECORDED = "not_recorded"
     # the gate's own fault: fails closed
     RULE_FAILED = "rule_failed"
 
@@ -74,5 +75,6 @@ SENTENCES: dict[Reason, Sentence] = {
     Reason.OUTSIDE_HOURS: Sentence("Ngoài giờ mở cửa.", "Outside the opening hours."),
     Reason.CLOCK_UNKNOWN: Sentence("Cổng chưa biết giờ đúng, xin gặp người trực.", "The gate does not know the time: please see the attendant."),
     Reason.LIST_UNAVAILABLE: Sentence("Không đọc được danh sách, xin gặp người trực.", "A list cannot be read: please see the attendant."),
+    Reason.NOT_RECORDED: Sentence("Không ghi được lượt qua, xin gặp người trực.", "The passage could not be recorded: please see the attendant."),
     Reason.RULE_FAILED: Sentence("Lỗi khi xét quy tắc, cổng không cho qua.", "A rule failed, so the gate refuses."),
 }
