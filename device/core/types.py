@@ -160,7 +160,7 @@ class Credential:
     ``variant`` tells forms of one kind apart (``7``, ``11``, ``masked``,
     ``new``, ``old``). ``warnings`` are stable codes for implausible but
     possible content (``sex_mismatch``, ``birth_year_mismatch``,
-    ``date_in_future`` …): they travel with the event and refuse nobody.
+    ``birth_in_future`` …): they travel with the event and refuse nobody.
     """
 
     kind: Kind
@@ -195,6 +195,8 @@ class ClockReading:
     ``boot_ns`` is CLOCK_BOOTTIME of the boot named by ``boot_id``; ``wall_ns``
     is the raw CLOCK_REALTIME since 1970 and means something only when
     ``trusted`` (synchronised in this boot, or held over from it).
+    ``held_over`` says that synchronisation has been lost since.
+    ``uncertainty_ms`` is how far a trusted ``wall_ns`` may be off.
     """
 
     monotonic_ns: int
@@ -202,6 +204,8 @@ class ClockReading:
     wall_ns: int
     boot_id: str
     trusted: bool
+    held_over: bool = False
+    uncertainty_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +252,21 @@ class Entry:
     data: JsonObject
     at: ClockReading
     passage: Passage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry with its place in the record, as it is handed to whoever makes the published body of it.
+
+    ``id`` is a UUIDv7 and never an order; the order is ``seq`` within ``epoch``.
+    """
+
+    epoch: str
+    seq: int
+    id: str
+    channel: Channel
+    data: JsonObject
+    at: ClockReading
 
 
 @dataclass(frozen=True, slots=True)
