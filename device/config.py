@@ -12,11 +12,26 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
 
 from device.core.types import Kind
 from device.errors import ConfigError
 
+
+
+def _from_its_folder(path: Path, info: ValidationInfo) -> Path:
+    """A relative path is meant from the folder of the configuration file."""
+    base = (info.context or {}).get("base")
+    return path if base is None else Path(base) / path
+
+
+def _source_from_its_folder(source: str, info: ValidationInfo) -> str:
+    """The same for the path in `folder:PATH` and `video:PATH`."""
+    scheme, colon, path = source.partition(":")
+    return f"{scheme}:{_from_its_folder(Path(path), info)}" if colon else source
+
+
+FilePath = Annotated[Path, AfterValidator(_from_its_folder)]
 GateId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{3,32}$")]
 SiteId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{3,64}$")]
 Pin = Annotated[int, Field(ge=0, le=57)]
@@ -37,14 +52,16 @@ class GateSection(_Section):
     """Lane within the site."""
     direction: Literal["in", "out", "both"] = "in"
     """Which way people pass: always in, always out, or in and out in turn for each person."""
-    runtime_dir: Path = Path("/run/gate")
+    runtime_dir: FilePath = Path("/run/gate")
     """Folder for the socket and the status file; emptied at boot."""
 
 
 class CameraSection(_Section):
     """Where frames come from."""
 
-    source: Annotated[str, StringConstraints(pattern=r"^(picamera2|folder:.+|video:.+)$")] = "picamera2"
+    source: Annotated[str, StringConstraints(pattern=r"^(picamera2|folder:.+|video:.+)$"), AfterValidator(_source_from_its_folder)] = (
+        "picamera2"
+    )
     """`picamera2`, `folder:PATH` (PNG and JPEG in order of name) or `video:PATH`."""
     width_px: Annotated[int, Field(ge=160, le=4608)] = 2304
     """Width of a camera frame. 2304x1296 reads a 16 mm card at 193 mm."""
@@ -67,7 +84,7 @@ class CameraSection(_Section):
 class EyeSection(_Section):
     """The process that reads frames."""
 
-    socket: Path | None = None
+    socket: FilePath | None = None
     """Unix socket on which a separately run eye is awaited. Without it the gate starts its own eye."""
     silent_limit_s: Annotated[float, Field(ge=0.6, le=2.5)] = 2.0
     """Without a sign of life for so long the gate shows "out of service", and restarts an eye of its own."""
@@ -196,18 +213,18 @@ class PolicySection(_Section):
     """What to do when a rule needs the time and the gate does not know it."""
     utc_offset_min: Annotated[int, Field(ge=-720, le=840)] = 420
     """Local time of the opening hours, minutes east of UTC. Viet Nam is 420 all the year."""
-    allow_list: Path | None = None
+    allow_list: FilePath | None = None
     """File of keyed hashes; with it only the listed may pass."""
-    deny_list: Path | None = None
+    deny_list: FilePath | None = None
     """File of keyed hashes of those who may not pass."""
 
 
 class PrivacySection(_Section):
     """What is kept of a person, and why."""
 
-    site_key: Path
+    site_key: FilePath
     """File with the site's key of 32 bytes as 64 hexadecimal digits: identity is stored only as a hash keyed with it."""
-    seal_to: Path | None = None
+    seal_to: FilePath | None = None
     """PEM file with the province's public key (X25519 or P-256). Without it no identity leaves the gate, sealed or not."""
     purpose: Annotated[str, Field(min_length=1, max_length=200)] = "access control"
     """Purpose of the record; travels with each event."""
@@ -218,7 +235,7 @@ class PrivacySection(_Section):
 class JournalSection(_Section):
     """The record on the gate."""
 
-    path: Path = Path("/var/lib/gate/journal.sqlite")
+    path: FilePath = Path("/var/lib/gate/journal.sqlite")
     """The journal file."""
     max_rows: Annotated[int, Field(ge=100, le=10_000_000)] = 500_000
     """Bound by number. Beyond it the oldest are dropped, and each dropped range is itself an event."""
@@ -239,11 +256,11 @@ class BrokerSection(_Section):
     """Name or address of the broker."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8883
     """TCP port."""
-    ca: Path | None = None
+    ca: FilePath | None = None
     """PEM file with the authority that signed the broker's certificate."""
-    cert: Path | None = None
+    cert: FilePath | None = None
     """PEM file with the gate's certificate; its common name is the gate's id."""
-    key: Path | None = None
+    key: FilePath | None = None
     """PEM file with the gate's private key; it also signs events."""
     confirm: Literal["collector", "broker"] = "collector"
     """When an event may be forgotten: on the collector's own ack, or some hours after the broker's."""
@@ -305,13 +322,13 @@ def load(path: Path) -> GateConfig:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    return parse(tree, str(path))
+    return parse(tree, str(path), path.absolute().parent)
 
 
-def parse(tree: dict[str, object], name: str) -> GateConfig:
-    """A checked configuration from parsed TOML; ``name`` stands in the error."""
+def parse(tree: dict[str, object], name: str, base: Path | None = None) -> GateConfig:
+    """A checked configuration from parsed TOML. ``name`` stands in the error; relative paths are meant from ``base``."""
     try:
-        return GateConfig.model_validate(tree)
+        return GateConfig.model_validate(tree, context={"base": base})
     except ValidationError as error:
         raise ConfigError("\n".join(_line(name, dict(item)) for item in error.errors(include_url=False))) from None
 

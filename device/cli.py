@@ -1,0 +1,211 @@
+"""The `gate` command: one short function a verb. Other programs read its output and exit codes.
+
+Exit codes: 0 good, 1 the thing asked about is not well, 2 usage or
+configuration. Errors go to stderr: what, on what, why, what to do.
+Each verb imports what it needs when it runs, because a Pi pays for imports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from device.errors import ConfigError, GateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+GOOD: Final = 0
+UNWELL: Final = 1
+USAGE: Final = 2
+
+DEFAULT_CONFIG: Final = Path("/etc/gate/gate.toml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb. Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if os.environ.get("GATE_DEBUG") else logging.INFO if options.verb in {"run", "eye"} else logging.WARNING,
+        # Under systemd the journal adds its own time.
+        format="%(levelname)s %(name)s: %(message)s" if "INVOCATION_ID" in os.environ else "%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        verb: Callable[[argparse.Namespace], int] = options.call
+        return verb(options)
+    except ConfigError as error:
+        return _complain(error, USAGE)
+    except GateError as error:
+        return _complain(error, UNWELL)
+    except KeyboardInterrupt:
+        return UNWELL
+    except BrokenPipeError:
+        # The reader (`head`, a pager) went away: that is not our failure, but nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return GOOD
+
+
+def run(options: argparse.Namespace) -> int:
+    """The daemon."""
+    from device.gate import run_daemon
+
+    return run_daemon(_config(options))
+
+
+def eye(options: argparse.Namespace) -> int:
+    """The eye alone."""
+    from device.eye.main import main as run_eye
+
+    return run_eye(_config(options))
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Everything on this machine."""
+    from device.workbench.demo import run_demo
+
+    return run_demo(seconds=options.seconds, frames=options.frames, as_json=options.json)
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Decode and decide on image files or a video."""
+    from device.edges.systemd import under_systemd
+    from device.workbench.replay import run_replay
+
+    if options.payload and under_systemd():
+        print("gate replay: --payload is refused under systemd, because the output would be kept in its journal", file=sys.stderr)
+        return USAGE
+    return run_replay(options.path, as_json=options.json, payload=options.payload, full=options.ladder == "full")
+
+
+def check_config(options: argparse.Namespace) -> int:
+    """Check a configuration and every file that it names."""
+    from device.checks import check_files
+    from device.config import load
+
+    config = load(options.file)
+    check_files(config, str(options.file))
+    print(f"{options.file}: good: gate {config.gate.id} of site {config.gate.site}, direction {config.gate.direction}")
+    return GOOD
+
+
+def events(options: argparse.Namespace) -> int:
+    """What stands in the record."""
+    from device.config import load
+    from device.workbench.inspect import print_events
+
+    return print_events(load(_config(options)).journal.path, as_json=options.json, limit=options.limit)
+
+
+def status(options: argparse.Namespace) -> int:
+    """How the running gate is."""
+    from device.config import load
+    from device.workbench.inspect import print_status
+
+    return print_status(load(_config(options)).gate.runtime_dir, as_json=options.json)
+
+
+def selftest(options: argparse.Namespace) -> int:
+    """Try every part once."""
+    from device.config import load
+    from device.workbench.selftest import run_selftest
+
+    return run_selftest(load(_config(options)), as_json=options.json)
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Measure."""
+    from device.workbench.bench import run_bench
+
+    result = run_bench(only=options.part, events=options.events)
+    print(json.dumps(result) if options.json else json.dumps(result, indent=2))
+    return GOOD
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gate",
+        description="The unattended gate: reads a code, decides, records, answers, reports.",
+        # An abbreviation that works today may be ambiguous tomorrow, and other programs rely on this command line.
+        allow_abbrev=False,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for call, with_config, with_json in (
+        (run, True, False),
+        (eye, True, False),
+        (demo, False, True),
+        (replay, False, True),
+        (check_config, False, False),
+        (events, True, True),
+        (status, True, True),
+        (selftest, True, True),
+        (bench, False, True),
+    ):
+        summary = (call.__doc__ or "").strip()
+        verb = verbs.add_parser(call.__name__.replace("_", "-"), help=summary, description=summary, allow_abbrev=False)
+        verb.set_defaults(call=call)
+        if with_config:
+            verb.add_argument("--config", type=Path, metavar="FILE", help=f"configuration (default: {DEFAULT_CONFIG})")
+        if with_json:
+            verb.add_argument("--json", action="store_true", help="machine-readable output")
+        _ARGUMENTS.get(call.__name__, lambda _: None)(verb)
+    return parser
+
+
+def _demo_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--seconds", type=_positive, default=20.0, metavar="N", help="how long (default: 20)")
+    verb.add_argument("--frames", type=Path, metavar="FOLDER", help="a folder of pictures instead of made ones")
+
+
+def _replay_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("path", type=Path, metavar="PATH", help="a picture, a folder of pictures or a video")
+    verb.add_argument("--payload", action="store_true", help="print what the codes hold: personal data")
+    verb.add_argument("--ladder", choices=("one-shot", "full"), default="full", help="one-shot judges each file alone in a single pass")
+
+
+def _check_config_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", type=Path, metavar="FILE")
+
+
+def _events_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--limit", type=int, default=50, metavar="N", help="the newest N (default: 50; 0 for all)")
+
+
+def _bench_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("part", nargs="?", choices=("stages", "eye", "drain", "memory"), help="one part only")
+    verb.add_argument("--events", type=int, default=10_000, metavar="N", help="events of the drain and memory parts (default: 10000)")
+
+
+_ARGUMENTS: Final = {
+    "demo": _demo_arguments,
+    "replay": _replay_arguments,
+    "check_config": _check_config_arguments,
+    "events": _events_arguments,
+    "bench": _bench_arguments,
+}
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _config(options: argparse.Namespace) -> Path:
+    path: Path | None = options.config
+    return DEFAULT_CONFIG if path is None else path
+
+
+def _complain(error: GateError, code: int) -> int:
+    print(f"gate: {error}\n  {error.advice}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""What the machine under the gate says of itself: read from /proc and /sys, nothing guessed.
+
+A figure that this machine does not offer is None.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_KIB = 1024
+
+
+def resident_bytes(pid: int | None = None) -> int | None:
+    """Resident memory of a process, by default this one. Source: proc_pid_statm(5)."""
+    fields = _read(Path(f"/proc/{'self' if pid is None else pid}/statm"))
+    return None if fields is None else int(fields.split()[1]) * _PAGE_BYTES
+
+
+def memory_available_bytes() -> int | None:
+    """Memory that can be had without swapping. Source: proc_meminfo(5)."""
+    for line in (_read(Path("/proc/meminfo")) or "").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * _KIB
+    return None
+
+
+def cpu_temperature_celsius(zone: Path = Path("/sys/class/thermal/thermal_zone0/temp")) -> float | None:
+    """Temperature of the processor; thermal zone 0 on every Pi."""
+    text = _read(zone)
+    return None if text is None else int(text) / 1000
+
+
+def throttled_bits(path: Path = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")) -> int | None:
+    """The Pi firmware's bits: 0 under-voltage, 1 frequency capped, 2 throttled, 3 too hot; the same + 16 since boot."""
+    text = _read(path)
+    return None if text is None else int(text, 16)
+
+
+def disk_free_bytes(path: Path) -> int | None:
+    """Free bytes for this user on the file system that holds ``path``."""
+    try:
+        return shutil.disk_usage(path).free
+    except OSError:
+        return None
+
+
+def uptime_s() -> float | None:
+    """Seconds since boot."""
+    text = _read(Path("/proc/uptime"))
+    return None if text is None else float(text.split()[0])
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,110 @@
+"""From the bytes of a code to a decision and the event that will record it.
+
+The one place where a person's data is in the clear; it leaves as a keyed
+hash and sealed, and is forgotten when ``judge`` returns.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from device.core import identity
+from device.core.credentials import parse
+from device.core.policy import decide
+from device.core.reasons import Reason
+from device.core.types import Decision, Kind, Passage, Rejection, Sign, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+    from device.core.policy import Rules
+    from device.core.types import ClockReading, Credential, Sighting
+    from device.ports import Sealer
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_LIMIT: Final = 100_000
+"""Persons whose last passage is remembered; the one seen longest ago is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A decision and what its event may say of the code: ``length`` in bytes, and of a refused one its keyed ``digest``."""
+
+    decision: Decision
+    length: int
+    digest: str | None = None
+    sealed: str | None = None
+
+
+class Judge:
+    """Applies a site's rules, with the memory of who passed when.
+
+    ``sealer`` None leaves identities out of the events. ``seal_info`` binds
+    what is sealed to this gate.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        site_key: bytes,
+        sealer: Sealer | None = None,
+        seal_info: bytes = b"",
+        passages: Iterable[Passage] = (),
+    ) -> None:
+        self._rules = rules
+        self._site_key = site_key
+        self._sealer = sealer
+        self._seal_info = seal_info
+        self._passages: dict[str, Passage] = {}
+        for passage in passages:
+            self.remember(passage)
+
+    def judge(self, sighting: Sighting, now: ClockReading) -> Judged:
+        """Decide about one showing. Never raises: whatever fails here fails closed, with a reason of its own."""
+        try:
+            return self._judge(sighting, now)
+        except Exception as error:
+            # The last wall before hostile bytes: a mistake in a parser must not stop the gate for everybody.
+            # Only the place is logged, because the error's own text may quote the code.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("a rule failed on a code of %d bytes: %s in %s", len(sighting.payload), type(error).__name__, place.name)  # noqa: TRY400 - see above
+            return Judged(Decision(Verdict.REJECT, Reason.RULE_FAILED, Sign.REJECT, Kind.UNKNOWN), len(sighting.payload))
+
+    def remember(self, passage: Passage) -> None:
+        """Keep a passage for duplicates and turns."""
+        self._passages.pop(passage.subject, None)
+        self._passages[passage.subject] = passage
+        if len(self._passages) > REMEMBERED_LIMIT:
+            del self._passages[next(iter(self._passages))]
+
+    def _judge(self, sighting: Sighting, now: ClockReading) -> Judged:
+        found = self._read(sighting, now)
+        length = len(sighting.payload)
+        if isinstance(found, Rejection):
+            decision = decide(found, None, now, None, self._rules)
+            return Judged(decision, length, digest=identity.payload_digest(self._site_key, sighting.payload))
+        subject = identity.subject(self._site_key, found.subject_class, found.number)
+        decision = decide(found, subject, now, self._passages.get(subject), self._rules)
+        return Judged(decision, length, sealed=self._seal(found, decision))
+
+    def _read(self, sighting: Sighting, now: ClockReading) -> Credential | Rejection:
+        if sighting.partial:
+            return Rejection(Kind.UNKNOWN, Reason.PARTIAL_CODE, len(sighting.payload))
+        return parse(sighting.payload, today=self._today(now))
+
+    def _today(self, now: ClockReading) -> date | None:
+        if not now.trusted:
+            return None
+        return (datetime.fromtimestamp(now.wall_ns / 1e9, UTC) + timedelta(minutes=self._rules.utc_offset_min)).date()
+
+    def _seal(self, found: Credential, decision: Decision) -> str | None:
+        """Identity is sealed for who passed or was referred; of a person turned away the province learns the keyed hash alone."""
+        if self._sealer is None or decision.verdict is Verdict.REJECT:
+            return None
+        return self._sealer.seal(identity.identity_document(found), self._seal_info)

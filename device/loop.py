@@ -1,0 +1,222 @@
+"""The decision path: what the eye saw → decided → recorded → shown.
+
+One thread, one message at a time, nothing that waits for a network. All rules
+are in the core; this carries out what the machine says, in its order.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from device.core import presence
+from device.core.figures import Figure
+from device.core.link import Glimpse, Hello, Trouble
+from device.core.machine import Action, Input, State, step
+from device.core.reasons import Reason
+from device.core.types import Passage, Sighting, Sign, Verdict
+from device.errors import JournalError
+
+if TYPE_CHECKING:
+    from device.core.link import Message
+    from device.core.presence import Showing
+    from device.core.types import Entry
+    from device.judge import Judge, Judged
+    from device.ports import Clock, Eye, Journal, Signals
+    from device.scribe import Scribe
+
+log = logging.getLogger(__name__)
+
+START_GRACE_NS: Final = 3_000_000_000
+"""An eye that starts has so long before the gate says that it is out of service."""
+
+STALE_NS: Final = 10_000_000_000
+"""The eye's times are clamped to this much before now: they come from a process that hostile images can take over."""
+
+MS: Final = 1_000_000
+
+_STANDING: Final = {
+    Action.STAND_READY: Sign.READY,
+    Action.STAND_UNREADABLE: Sign.UNREADABLE,
+    Action.STAND_OUT: Sign.OUT_OF_SERVICE,
+}
+_EYE_AUDITS: Final = {Action.AUDIT_EYE_LOST: "eye_lost", Action.AUDIT_EYE_BACK: "eye_back"}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the loop has done since it started, for health, ``gate status`` and the benchmarks. Times in milliseconds."""
+
+    decisions: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    referred: int = 0
+    recorded: int = 0
+    record_late: int = 0
+    record_failed: int = 0
+    troubles: int = 0
+    read_ms: Figure = field(default_factory=Figure)
+    link_ms: Figure = field(default_factory=Figure)
+    decide_ms: Figure = field(default_factory=Figure)
+    record_ms: Figure = field(default_factory=Figure)
+    signal_ms: Figure = field(default_factory=Figure)
+    lamp_ms: Figure = field(default_factory=Figure)
+
+    def count(self, verdict: Verdict) -> None:
+        """Count one decision."""
+        self.decisions += 1
+        self.accepted += verdict is Verdict.ACCEPT
+        self.rejected += verdict is Verdict.REJECT
+        self.referred += verdict is Verdict.REFER
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """``budget_s`` is how long a lamp waits for the record; ``strict`` waits for ever, and refers when it fails."""
+
+    rearm_ns: int
+    budget_s: float
+    strict: bool
+
+
+class Loop:
+    """The gate's loop. ``turn`` handles at most one message and is called for ever."""
+
+    def __init__(
+        self,
+        settings: LoopSettings,
+        clock: Clock,
+        eye: Eye,
+        judge: Judge,
+        scribe: Scribe,
+        journal: Journal,
+        signals: Signals,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._eye = eye
+        self._judge = judge
+        self._scribe = scribe
+        self._journal = journal
+        self._signals = signals
+        self._presence = presence.Presence()
+        self._started_ns = clock.monotonic_ns()
+        self.state = State.STARTING
+        self.tally = Tally()
+        self.turns = 0
+        self.source_ended = False
+
+    def turn(self, timeout_s: float = 0.1) -> None:
+        """Wait at most ``timeout_s`` for what the eye has to say, and answer it."""
+        message = self._eye.receive(timeout_s)
+        if message is not None:
+            self._take(message)
+        self._watch()
+        self.turns += 1
+
+    def stop(self) -> None:
+        """No more decisions."""
+        self._perform(Input.STOP)
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Sighting():
+                self._sighted(message)
+            case Glimpse(taken_ns=taken_ns):
+                self._presence = presence.glimpse(self._presence, self._clamped(taken_ns))
+            case Trouble(code=code, what=what):
+                self.tally.troubles += 1
+                self.source_ended = self.source_ended or code == "source_ended"
+                log.info("the eye reports %s: %s", code, ascii(what))
+            case Hello(pid=pid, source=source, decoders=decoders):
+                log.info("eye connected: pid %d, source %s, decoders %s", pid, ascii(source), ascii(", ".join(decoders)))
+            case _:
+                pass
+
+    def _watch(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        self._presence = presence.tidy(self._presence, now_ns)
+        if self._eye.alive:
+            self._perform(Input.EYE_ALIVE)
+            self._perform(Input.UNREADABLE if self._presence.hinting else Input.CLEAR)
+        elif self.state is not State.STARTING or now_ns - self._started_ns >= START_GRACE_NS:
+            self._perform(Input.EYE_SILENT)
+
+    def _sighted(self, sighting: Sighting) -> None:
+        received_ns = self._clock.monotonic_ns()
+        sighting = replace(sighting, taken_ns=self._clamped(sighting.taken_ns))
+        self._presence, showing = presence.see(self._presence, sighting, self._settings.rearm_ns)
+        if showing is None:
+            return
+        now = self._clock.reading()
+        judged = self._judge.judge(sighting, now)
+        decided_ns = self._clock.monotonic_ns()
+        entry = self._scribe.checkin(judged, now, decide_ms=(decided_ns - received_ns) / MS)
+        self.tally.read_ms.add((sighting.read_ns - sighting.taken_ns) / MS)
+        self.tally.link_ms.add((received_ns - sighting.read_ns) / MS)
+        self.tally.decide_ms.add((decided_ns - received_ns) / MS)
+        self._perform(Input.PASSED if judged.decision.direction else Input.ANSWERED, judged, entry, showing)
+
+    def _perform(self, event: Input, judged: Judged | None = None, entry: Entry | None = None, showing: Showing | None = None) -> None:
+        before = self.state
+        self.state, actions = step(self.state, event)
+        recorded = True
+        for action in actions:
+            if action in _STANDING:
+                self._signals.show(_STANDING[action])
+            elif action in _EYE_AUDITS:
+                self._journal.record(self._scribe.audit(_EYE_AUDITS[action], self._clock.reading()))
+            elif judged is None or entry is None or showing is None:
+                raise ValueError(f"{event} needs a decision")
+            elif action is Action.RECORD:
+                recorded = self._record(judged, entry)
+            elif action is Action.SHOW:
+                self._show(judged if recorded else _not_recorded(judged), showing)
+            elif action is Action.OPEN and recorded:
+                self._signals.open_door()
+        if self.state is not before:
+            log.info("%s → %s (%s)", before.value, self.state.value, event.value)
+
+    def _record(self, judged: Judged, entry: Entry) -> bool:
+        """Whether the answer may be shown as decided. False only in strict mode."""
+        started_ns = self._clock.monotonic_ns()
+        future = self._journal.record(entry)
+        recorded = True
+        try:
+            future.result(timeout=None if self._settings.strict else self._settings.budget_s)
+            self.tally.recorded += 1
+        except concurrent.futures.TimeoutError:
+            self.tally.record_late += 1
+            future.add_done_callback(self._recorded_late)
+            log.warning("the record took longer than %.0f ms; the lamp did not wait", self._settings.budget_s * 1000)
+        except JournalError as error:
+            self.tally.record_failed += 1
+            recorded = not self._settings.strict
+            log.warning("not durable: %s", error)
+        self.tally.record_ms.add((self._clock.monotonic_ns() - started_ns) / MS)
+        self.tally.count(judged.decision.verdict if recorded else Verdict.REFER)
+        if recorded and entry.passage is not None:
+            self._judge.remember(entry.passage)
+        return recorded
+
+    def _recorded_late(self, future: concurrent.futures.Future[object]) -> None:
+        if future.exception() is None:
+            self.tally.recorded += 1
+
+    def _show(self, judged: Judged, showing: Showing) -> None:
+        started_ns = self._clock.monotonic_ns()
+        self._signals.show(judged.decision.sign, queued=showing.together)
+        shown_ns = self._clock.monotonic_ns()
+        self.tally.signal_ms.add((shown_ns - started_ns) / MS)
+        self.tally.lamp_ms.add((shown_ns - showing.sighting.taken_ns) / MS)
+
+    def _clamped(self, taken_ns: int) -> int:
+        now_ns = self._clock.monotonic_ns()
+        return min(max(taken_ns, now_ns - STALE_NS), now_ns)
+
+
+def _not_recorded(judged: Judged) -> Judged:
+    decision = replace(judged.decision, verdict=Verdict.REFER, reason=Reason.NOT_RECORDED, sign=Sign.REFER, direction=None)
+    return replace(judged, decision=decision)
