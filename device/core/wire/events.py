@@ -1,0 +1,370 @@
+"""The events of the record: what stands in ``data`` of a check-in and of an audit event, and the CloudEvents envelope around it.
+
+Every event, once published, is frozen: these forms may gain optional members
+and lose none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from device.core.reasons import Reason
+from device.core.timeline import ClockState
+from device.core.types import Assurance, Channel, Decision, Direction, Kind, Verdict
+from device.core.wire.base import Amount, Code, Count, Digest, Heard, Name, Said, Seq, Sequence, Signature, Text, Time, Uuid, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence as Many
+
+    from device.core.types import JsonObject
+
+CHECKIN_TYPE: Final = "vn.gate.checkin.v1"
+AUDIT_TYPE: Final = "vn.gate.audit.v1"
+CHECKIN_SCHEMA: Final = "urn:gate:schema:checkin:v1"
+AUDIT_SCHEMA: Final = "urn:gate:schema:audit:v1"
+
+CommandStatus = Literal["received", "executing", "succeeded", "failed", "rejected", "expired", "interrupted"]
+
+
+def _prev_is_required(schema: dict[str, Any]) -> None:
+    schema["required"] = [*schema.get("required", []), "prev"]
+
+
+class Fact(Said):
+    """The ``data`` of an event. ``prev`` is added when the event is frozen."""
+
+    model_config = ConfigDict(json_schema_extra=_prev_is_required)
+
+    prev: Digest | None = None
+    """SHA-256 of the whole previous body in the order of the record, its signature included; null for the first of an epoch."""
+
+    def data(self) -> JsonObject:
+        """As an entry of the record holds it: without the chain and without what is None."""
+        return self.model_dump(mode="json", exclude_none=True, exclude={"prev"})
+
+
+class ListUse(Said):
+    """A list of persons that a decision could rest on."""
+
+    name: Name
+    version: Version
+    age_s: Count | None = None
+    """Seconds since the list was issued."""
+
+
+class Checkin(Fact):
+    """One decision about one showing of one code."""
+
+    decision: Verdict
+    reason: Reason
+    kind: Kind
+    """The class of the code."""
+    variant: Annotated[str, Field(max_length=32)] | None = None
+    """Form within the class: `7`, `11`, `masked`, `new`, `old` …"""
+    assurance: Assurance | None = None
+    """How sure the gate is of the identity. A code without a signature is a claim: `declared`."""
+    subject: Digest | None = None
+    """HMAC-SHA256 of the person's number under the site's key: the only identity that is kept in the clear."""
+    sealed: Annotated[str, Field(pattern=r"^[0-9A-Za-z+/]{4,8192}={0,2}$")] | None = None
+    """The identity, encrypted to the province's key (HPKE, RFC 9180 single shot), base64."""
+    direction: Direction | None = None
+    """Which way the person passed; absent when nobody passed."""
+    lane: Name
+    site: Name
+    policy: Version
+    """Which version of the site's rules decided."""
+    lists: tuple[ListUse, ...] = ()
+    warnings: tuple[Code, ...] = ()
+    """Content of the code that is implausible but possible. Refuses nobody."""
+    decide_ms: Amount
+    """From the code's bytes to the decision, in milliseconds."""
+    durable_ms: Amount | None = None
+    """From the decision until the event was durable, in milliseconds, where it is known."""
+    purpose: Text
+    legal_basis: Text
+    payload_length: Count | None = None
+    """Of a refused code: its length in bytes. Nothing else of it is kept but its digest."""
+    payload_digest: Digest | None = None
+    """Of a refused code: HMAC-SHA256 of its bytes under the site's key, so that the same code is known again."""
+
+
+class Start(Fact):
+    """The gate's program started."""
+
+    what: Literal["start"] = "start"
+    version: Version
+    policy: Version | None = None
+    previous: Literal["clean", "unclean", "first"] | None = None
+    """How the run before this one ended."""
+
+
+class Stop(Fact):
+    """An orderly stop."""
+
+    what: Literal["stop"] = "stop"
+    reason: Code | None = None
+
+
+class Gap(Fact):
+    """Events that were recorded and then dropped before the province had them: all from ``first`` to ``last`` that it does not hold."""
+
+    what: Literal["gap"] = "gap"
+    first: Seq
+    last: Seq
+    count: Count
+    """How many were dropped; fewer than the span when the province has some of it."""
+    cause: Code
+    oldest: Time | None = None
+    newest: Time | None = None
+
+
+class DeadLetter(Fact):
+    """An event that no broker will take; it is kept at the gate and not sent again."""
+
+    what: Literal["dead_letter"] = "dead_letter"
+    seq: Seq
+    reason: Code
+    channel: Channel | None = None
+
+
+class ClockStep(Fact):
+    """The wall clock was set, by more than two seconds."""
+
+    what: Literal["clock_step"] = "clock_step"
+    step_ms: int
+    """How far it moved; positive is forward."""
+
+
+class Clock(Fact):
+    """How the time is known changed."""
+
+    what: Literal["clock"] = "clock"
+    state: ClockState
+    before: ClockState | None = None
+
+
+class EyeLost(Fact):
+    """No sign of life from the process that reads frames: the gate is out of service."""
+
+    what: Literal["eye_lost"] = "eye_lost"
+    silent_ms: Count | None = None
+
+
+class EyeBack(Fact):
+    """The process that reads frames is back."""
+
+    what: Literal["eye_back"] = "eye_back"
+    away_ms: Count | None = None
+
+
+class Storage(Fact):
+    """The state of the card under the record changed."""
+
+    what: Literal["storage"] = "storage"
+    state: Code
+    error: Code | None = None
+    lost: Count | None = None
+    """Events that could not be kept meanwhile."""
+
+
+class JournalReplaced(Fact):
+    """The record's file was unusable and a new one was begun, with a new epoch."""
+
+    what: Literal["journal_replaced"] = "journal_replaced"
+    cause: Code
+    old_epoch: Uuid | None = None
+    salvaged: Count = 0
+    """Events of the old file that were carried over, under new numbers."""
+    kept_as: Text | None = None
+    """Name of the old file, without its folder."""
+
+
+class UplinkTrouble(Fact):
+    """The broker takes no events for a reason that somebody must see to, or takes them again."""
+
+    what: Literal["uplink"] = "uplink"
+    state: Literal["held", "resumed", "refused", "taken_over"]
+    reason: Code
+
+
+class CommandFate(Fact):
+    """What became of a command."""
+
+    what: Literal["command"] = "command"
+    id: Name
+    state: CommandStatus
+    reason: Code | None = None
+
+
+class ConfigFate(Fact):
+    """What became of a configuration that the province desired."""
+
+    what: Literal["config"] = "config"
+    version: Seq | None = None
+    status: Literal["applied", "rejected", "rolled_back"]
+    reason: Code | None = None
+
+
+class ListFate(Fact):
+    """What became of a list that the province announced."""
+
+    what: Literal["list"] = "list"
+    name: Name
+    version: Seq | None = None
+    status: Literal["applied", "rejected", "expired"]
+    reason: Code | None = None
+
+
+AuditFact = (
+    Start
+    | Stop
+    | Gap
+    | DeadLetter
+    | ClockStep
+    | Clock
+    | EyeLost
+    | EyeBack
+    | Storage
+    | JournalReplaced
+    | UplinkTrouble
+    | CommandFate
+    | ConfigFate
+    | ListFate
+)
+Audit = Annotated[AuditFact, Field(discriminator="what")]
+
+
+class _Event(Said):
+    """CloudEvents 1.0, structured. The extension attributes begin at ``epoch``."""
+
+    specversion: Literal["1.0"]
+    id: Uuid
+    """UUIDv7; says nothing about order."""
+    source: Annotated[str, Field(pattern=r"^/gates/[a-z0-9-]{3,32}$")]
+    type: Literal["vn.gate.checkin.v1", "vn.gate.audit.v1"]
+    time: Time
+    """Best estimate of when it happened; `clock` says how it is known."""
+    datacontenttype: Literal["application/json"]
+    dataschema: Literal["urn:gate:schema:checkin:v1", "urn:gate:schema:audit:v1"]
+    epoch: Uuid
+    """Made once for each journal file. (source, epoch, sequence) is the key of an event."""
+    sequence: Sequence
+    """Place within the epoch, from 1, never used twice; 19 digits so that it sorts as a string."""
+    bootid: Annotated[str, Field(min_length=1, max_length=64)]
+    """The boot of the machine in which it happened."""
+    clock: ClockState
+    uncertaintyms: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """How far `time` may be off; absent when nobody can say."""
+    earliest: Time | None = None
+    """It happened no earlier than this, where `time` is not known better."""
+    latest: Time | None = None
+    """It happened no later than this, where `time` is not known better."""
+
+
+class CheckinEvent(_Event):
+    """One decision, as it is published."""
+
+    type: Literal["vn.gate.checkin.v1"]
+    dataschema: Literal["urn:gate:schema:checkin:v1"]
+    data: Checkin
+    signature: Signature | None = None
+    """By the gate's own key, over the bytes of the body as it stands without this last member."""
+
+
+class AuditEvent(_Event):
+    """Something about the gate itself, as it is published."""
+
+    type: Literal["vn.gate.audit.v1"]
+    dataschema: Literal["urn:gate:schema:audit:v1"]
+    data: Audit
+    signature: Signature | None = None
+    """By the gate's own key, over the bytes of the body as it stands without this last member."""
+
+
+class HeardData(Heard):
+    """The part of ``data`` that whoever keeps events must understand; the rest may be newer than the reader."""
+
+    model_config = ConfigDict(extra="allow")
+
+    prev: Digest | None
+    what: Code | None = None
+
+
+class HeardEvent(Heard):
+    """An event as a consumer reads it: the key, the chain and the kind, tolerant of everything that newer gates add."""
+
+    specversion: Literal["1.0"]
+    id: Uuid
+    source: Annotated[str, Field(pattern=r"^/gates/[a-z0-9-]{3,32}$")]
+    type: Literal["vn.gate.checkin.v1", "vn.gate.audit.v1"]
+    time: Time
+    epoch: Uuid
+    sequence: Sequence
+    data: HeardData
+    signature: Signature | None = None
+
+    @property
+    def seq(self) -> int:
+        """Place within the epoch."""
+        return int(self.sequence)
+
+
+class HeardGap(Heard):
+    """The ``data`` of a gap event, as a consumer reads it."""
+
+    what: Literal["gap"]
+    first: Seq
+    last: Seq
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What stands in every check-in of a gate. ``policy`` is the version of the rules, a hash of their configuration."""
+
+    site: str
+    lane: str
+    policy: str
+    purpose: str
+    legal_basis: str
+
+
+def checkin_data(
+    decision: Decision,
+    terms: Terms,
+    *,
+    decide_ms: float,
+    lists: Many[ListUse] = (),
+    sealed: str | None = None,
+    payload_length: int | None = None,
+    payload_digest: str | None = None,
+) -> JsonObject:
+    """The data member of a check-in. Length in bytes and keyed digest of the code are kept only of one that named nobody."""
+    named = decision.subject is not None
+    return Checkin(
+        decision=decision.verdict,
+        reason=decision.reason,
+        kind=decision.kind,
+        variant=decision.variant or None,
+        assurance=decision.assurance,
+        subject=decision.subject,
+        sealed=sealed,
+        direction=decision.direction,
+        lane=terms.lane,
+        site=terms.site,
+        policy=terms.policy,
+        lists=tuple(lists),
+        warnings=decision.warnings,
+        decide_ms=round(max(decide_ms, 0.0), 3),
+        purpose=terms.purpose,
+        legal_basis=terms.legal_basis,
+        payload_length=None if named else payload_length,
+        payload_digest=None if named else payload_digest,
+    ).data()
+
+
+def audit_data(fact: AuditFact) -> JsonObject:
+    """The data member of an audit event."""
+    return fact.data()

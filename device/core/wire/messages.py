@@ -1,0 +1,192 @@
+"""The messages beside the record: what a gate says of its state, and what it is told."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from device.core.timeline import ClockState
+from device.core.wire.base import Amount, Code, Count, Digest, Heard, Name, Said, Seq, Signature, Text, Time, Uuid, Version
+from device.core.wire.events import CommandStatus, ListUse
+
+RANGES_LIMIT = 1000
+"""So many separate ranges fit one ack; the rest waits for the next."""
+
+Range = Annotated[list[Seq], Field(min_length=2, max_length=2)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class State(Said):
+    """Whether the gate is connected. Retained; the offline form is also the connection's will."""
+
+    online: bool
+    session: Uuid
+    """One connection: an offline state that names another one is old."""
+    boot: Annotated[str, Field(min_length=1, max_length=64)]
+    version: Version
+    since: Time
+    """The connection's start, by the gate's own clock."""
+
+
+class Hello(Said):
+    """The first message of a connection: what the gate holds, so that the province can answer with acks, configuration and commands."""
+
+    session: Uuid
+    epoch: Uuid
+    oldest: Seq
+    """The oldest event that the province has not confirmed; 0 when there is none."""
+    newest: Seq
+    """The newest such event; 0 when there is none."""
+    waiting: Count
+    version: Version
+    config: Version | None = None
+    """Version of the configuration in force."""
+    lists: tuple[ListUse, ...] = ()
+    clock: ClockState | None = None
+
+
+class Percentiles(Said):
+    """Of the newest values of a quantity."""
+
+    p50: Amount | None = None
+    p95: Amount | None = None
+    p99: Amount | None = None
+
+
+class Lane(Said):
+    """Events waiting in one lane."""
+
+    depth: Count
+    oldest_s: Amount | None = None
+    """Age of the oldest."""
+
+
+class Health(Said):
+    """How the gate is. What is not fitted or not known is absent."""
+
+    time: Time
+    version: Version
+    boot: Annotated[str, Field(min_length=1, max_length=64)]
+    session: Uuid
+    live: Lane
+    """Events of the last minute that the province has not confirmed; counted at most."""
+    backlog: Lane
+    """Older ones."""
+    published: Count
+    """Events taken by the broker since the program started, resent ones counted again."""
+    acked: Count
+    resent: Count
+    offline_s: Amount
+    """Time without a connection since the program started."""
+    ack_ms: Percentiles
+    """From first publishing to confirmation."""
+    hold: Code | None = None
+    """Why events are held back although the broker is there."""
+    dead_letters: Count | None = None
+    dropped: Count | None = None
+    fsync_ms: Percentiles | None = None
+    decide_ms: Percentiles | None = None
+    lamp_ms: Percentiles | None = None
+    """From the frame taken to the lamp."""
+    fsync_over_budget: Count | None = None
+    """Lamps that did not wait for the record."""
+    decisions: Count | None = None
+    frames: Count | None = None
+    frame_age_s: Amount | None = None
+    frames_read: Count | None = None
+    """Frames in which a code was read."""
+    read_percent: Percent | None = None
+    """Of the frames with a code in view, those that were read."""
+    eye_restarts: Count | None = None
+    cpu_celsius: float | None = None
+    throttled_bits: Count | None = None
+    """The Pi firmware's bits: under-voltage, frequency capped, throttled, too hot."""
+    memory_available_bytes: Count | None = None
+    resident_bytes: Count | None = None
+    disk_free_bytes: Count | None = None
+    storage_state: Code | None = None
+    clock: ClockState | None = None
+    certificate_days: int | None = None
+    """Days until the gate's certificate expires; negative when it has."""
+    lists: tuple[ListUse, ...] | None = None
+    config: Version | None = None
+    uptime_s: Amount | None = None
+    restarts: Count | None = None
+
+
+class ConfigReport(Said):
+    """What the gate did with the configuration that the province desires. Retained."""
+
+    desired: Seq | None = None
+    """Version last asked for."""
+    applied: Version
+    """Version in force."""
+    status: Literal["applied", "rejected", "rolled_back"]
+    errors: tuple[Code, ...] = ()
+
+
+class CommandState(Said):
+    """How far a command is."""
+
+    id: Name
+    state: CommandStatus
+    time: Time
+    reason: Code | None = None
+
+
+class Ack(Heard):
+    """The province has these events, safely. The gate may forget them."""
+
+    epoch: Uuid
+    upto: Seq
+    """All events from 1 to here, as far as they were not dropped."""
+    ranges: Annotated[list[Range], Field(max_length=RANGES_LIMIT)] = Field(default_factory=list)
+    """Events above `upto`: closed ranges `[first, last]`."""
+    server_time: Time
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Ack:
+        if any(first > last for first, last in self.ranges):
+            raise ValueError("a range ends before it begins")
+        return self
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The ranges as pairs."""
+        return [(first, last) for first, last in self.ranges]
+
+
+class DesiredConfig(Heard):
+    """The configuration that the province desires. Retained, signed, and its version only ever rises."""
+
+    version: Annotated[int, Field(ge=1)]
+    issued: Time
+    config: dict[str, Any]
+    signature: Signature
+
+
+class Command(Heard):
+    """An order to one gate. Never retained; signed by a key that the broker does not have."""
+
+    id: Name
+    gate: Name
+    name: Code
+    args: dict[str, Any] = Field(default_factory=dict)
+    issued: Time
+    expires: Time
+    signature: Signature
+
+
+class ListManifest(Heard):
+    """What the newest version of a list is, and where its entries are."""
+
+    name: Name
+    version: Annotated[int, Field(ge=1)]
+    snapshot: Text
+    deltas: Annotated[list[Text], Field(max_length=100)] = Field(default_factory=list)
+    count: Count
+    sha256: Digest
+    issued: Time
+    expires: Time
+    signature: Signature
