@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
         level=logging.DEBUG if os.environ.get("GATE_DEBUG") else logging.INFO if options.verb in {"run", "eye"} else logging.WARNING,
         # Under systemd the journal adds its own time.
-        format="%(levelname)s %(name)s: %(message)s" if "INVOCATION_ID" in os.environ else "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        format="%(levelname)s %(name)s: %(message)s"
+        if "INVOCATION_ID" in os.environ
+        else "%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     try:
         verb: Callable[[argparse.Namespace], int] = options.call

@@ -18,7 +18,6 @@ from device.core.types import Kind
 from device.errors import ConfigError
 
 
-
 def _from_its_folder(path: Path, info: ValidationInfo) -> Path:
     """A relative path is meant from the folder of the configuration file."""
     base = (info.context or {}).get("base")
@@ -68,7 +67,7 @@ class CameraSection(_Section):
     height_px: Annotated[int, Field(ge=120, le=2592)] = 1296
     """Height of a camera frame."""
     fps: Annotated[float, Field(gt=0, le=240)] = 15.0
-    """Frames for each second; also the rate at which a folder or video is played. Whatever the decoders cannot keep up with is skipped: the newest frame wins."""
+    """Frames for each second; also the rate at which a folder or video is played. What is too much for the decoders is skipped."""
     loop: bool = True
     """Begin a folder or video again when it ends."""
     exposures_us: Annotated[tuple[Annotated[int, Field(ge=20, le=200_000)], ...], Field(min_length=1, max_length=8)] = (1_000, 8_000)

@@ -69,9 +69,8 @@ class Judge:
         """Decide about one showing. Never raises: whatever fails here fails closed, with a reason of its own."""
         try:
             return self._judge(sighting, now)
-        except Exception as error:
-            # The last wall before hostile bytes: a mistake in a parser must not stop the gate for everybody.
-            # Only the place is logged, because the error's own text may quote the code.
+        except Exception as error:  # noqa: BLE001 - the last wall before hostile bytes
+            # A mistake in a parser must not stop the gate for everybody. Only the place is logged, because the error's own text may quote the code.
             place = traceback.extract_tb(error.__traceback__)[-1]
             log.error("a rule failed on a code of %d bytes: %s in %s", len(sighting.payload), type(error).__name__, place.name)  # noqa: TRY400 - see above
             return Judged(Decision(Verdict.REJECT, Reason.RULE_FAILED, Sign.REJECT, Kind.UNKNOWN), len(sighting.payload))

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from device.core import presence
 from device.core.figures import Figure
-from device.core.link import Glimpse, Hello, Trouble
+from device.core.link import Beat, Glimpse, Hello, Trouble
 from device.core.machine import Action, Input, State, step
 from device.core.reasons import Reason
-from device.core.types import Passage, Sighting, Sign, Verdict
+from device.core.types import Sighting, Sign, Verdict
 from device.errors import JournalError
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Loop:
         self,
         settings: LoopSettings,
         clock: Clock,
+        *,
         eye: Eye,
         judge: Judge,
         scribe: Scribe,
@@ -107,6 +108,7 @@ class Loop:
         self.tally = Tally()
         self.turns = 0
         self.source_ended = False
+        self.beat: Beat | None = None
 
     def turn(self, timeout_s: float = 0.1) -> None:
         """Wait at most ``timeout_s`` for what the eye has to say, and answer it."""
@@ -132,8 +134,8 @@ class Loop:
                 log.info("the eye reports %s: %s", code, ascii(what))
             case Hello(pid=pid, source=source, decoders=decoders):
                 log.info("eye connected: pid %d, source %s, decoders %s", pid, ascii(source), ascii(", ".join(decoders)))
-            case _:
-                pass
+            case Beat():
+                self.beat = message
 
     def _watch(self) -> None:
         now_ns = self._clock.monotonic_ns()

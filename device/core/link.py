@@ -102,20 +102,7 @@ class BadDatagram(ValueError):
 
 def encode(message: Message) -> bytes:
     """One datagram. A payload over the limit is cut to ``OVERSIZE_KEPT_BYTES``."""
-    if isinstance(message, Sighting):
-        message = Seen(
-            payload=base64.b64encode(message.payload[:OVERSIZE_KEPT_BYTES]).decode("ascii"),
-            frame=message.frame,
-            taken_ns=message.taken_ns,
-            read_ns=message.read_ns,
-            left=message.box.left,
-            top=message.box.top,
-            width=message.box.width,
-            height=message.box.height,
-            step=message.step,
-            partial=message.partial,
-        )
-    return message.model_dump_json().encode()
+    return (_seen(message) if isinstance(message, Sighting) else message).model_dump_json().encode()
 
 
 def decode(datagram: bytes) -> Message:
@@ -130,6 +117,21 @@ def decode(datagram: bytes) -> Message:
         raise BadDatagram(f"datagram of {len(datagram)} bytes is no message of version {LINK_VERSION}: {where}") from None
     except (binascii.Error, ValueError):
         raise BadDatagram("payload is not base64") from None
+
+
+def _seen(sighting: Sighting) -> Seen:
+    return Seen(
+        payload=base64.b64encode(sighting.payload[:OVERSIZE_KEPT_BYTES]).decode("ascii"),
+        frame=sighting.frame,
+        taken_ns=sighting.taken_ns,
+        read_ns=sighting.read_ns,
+        left=sighting.box.left,
+        top=sighting.box.top,
+        width=sighting.box.width,
+        height=sighting.box.height,
+        step=sighting.step,
+        partial=sighting.partial,
+    )
 
 
 def _sighting(seen: Seen) -> Sighting:

@@ -15,8 +15,6 @@ from device.core.reasons import Reason
 from device.core.types import Assurance, Decision, Direction, Kind, Rejection, Sign, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from device.core.types import ClockReading, Credential, Passage
 
 DAY_MIN: Final = 24 * 60
@@ -136,9 +134,7 @@ def _passed(found: Credential, subject: str, now: ClockReading, last: Passage | 
     assurance = Assurance.LISTED if listed and found.assurance is Assurance.DECLARED else found.assurance
     since = elapsed_ns(last.at, now) if last is not None else None
     if since is not None and since < rules.duplicate_window_ns:
-        return Decision(
-            Verdict.ACCEPT, Reason.JUST_SCANNED, Sign.ALREADY, found.kind, found.variant, None, assurance, subject, warnings
-        )
+        return Decision(Verdict.ACCEPT, Reason.JUST_SCANNED, Sign.ALREADY, found.kind, found.variant, None, assurance, subject, warnings)
     direction = rules.direction or _in_turn(last, since, rules)
     sign = Sign.ACCEPT_IN if direction is Direction.IN else Sign.ACCEPT_OUT
     reason = Reason.LISTED if listed else Reason.ACCEPTED

@@ -55,7 +55,9 @@ class Sentence:
 SENTENCES: dict[Reason, Sentence] = {
     Reason.ACCEPTED: Sentence("Mã hợp lệ, mời qua.", "The code is valid: please pass."),
     Reason.LISTED: Sentence("Có trong danh sách được phép, mời qua.", "On the allow list: please pass."),
-    Reason.JUST_SCANNED: Sentence("Mã này vừa được quét, không ghi thêm lượt.", "This code was just scanned; no second passage is counted."),
+    Reason.JUST_SCANNED: Sentence(
+        "Mã này vừa được quét, không ghi thêm lượt.", "This code was just scanned; no second passage is counted."
+    ),
     Reason.UNDECODABLE: Sentence("Nội dung mã không phải văn bản UTF-8.", "The code does not hold UTF-8 text."),
     Reason.TOO_LONG: Sentence("Mã chứa quá nhiều dữ liệu.", "The code holds more data than any accepted kind needs."),
     Reason.EMPTY: Sentence("Mã không có nội dung.", "The code is empty."),
@@ -63,7 +65,9 @@ SENTENCES: dict[Reason, Sentence] = {
     Reason.MALFORMED: Sentence("Mã đúng loại nhưng sai cấu trúc.", "The code is of a known kind, but its structure is wrong."),
     Reason.UNSUPPORTED: Sentence("Loại giấy chứng nhận này không được hỗ trợ.", "This kind of certificate is not supported."),
     Reason.PAYMENT_CODE: Sentence("Đây là mã thanh toán, không phải mã cá nhân.", "This is a payment code, not a person's code."),
-    Reason.NOT_A_PERSON: Sentence("Đây là mã tiện ích (Wi-Fi, danh bạ…), không phải mã cá nhân.", "This is a utility code (Wi-Fi, contact …), not a person's code."),
+    Reason.NOT_A_PERSON: Sentence(
+        "Đây là mã tiện ích (Wi-Fi, danh bạ…), không phải mã cá nhân.", "This is a utility code (Wi-Fi, contact …), not a person's code."
+    ),
     Reason.PLACE_CODE: Sentence("Đây là mã địa điểm, không phải mã cá nhân.", "This is the code of a place, not a person's code."),
     Reason.WEB_ADDRESS: Sentence("Đây là địa chỉ trang web, không phải mã cá nhân.", "This is a web address, not a person's code."),
     Reason.BARE_NUMBER: Sentence("Mã chỉ có một số, cổng này không nhận.", "The code holds only a number, which this gate does not take."),
@@ -73,8 +77,12 @@ SENTENCES: dict[Reason, Sentence] = {
     Reason.DENY_LISTED: Sentence("Có trong danh sách không được qua.", "On the deny list."),
     Reason.NOT_ON_ALLOW_LIST: Sentence("Không có trong danh sách được phép.", "Not on the allow list."),
     Reason.OUTSIDE_HOURS: Sentence("Ngoài giờ mở cửa.", "Outside the opening hours."),
-    Reason.CLOCK_UNKNOWN: Sentence("Cổng chưa biết giờ đúng, xin gặp người trực.", "The gate does not know the time: please see the attendant."),
+    Reason.CLOCK_UNKNOWN: Sentence(
+        "Cổng chưa biết giờ đúng, xin gặp người trực.", "The gate does not know the time: please see the attendant."
+    ),
     Reason.LIST_UNAVAILABLE: Sentence("Không đọc được danh sách, xin gặp người trực.", "A list cannot be read: please see the attendant."),
-    Reason.NOT_RECORDED: Sentence("Không ghi được lượt qua, xin gặp người trực.", "The passage could not be recorded: please see the attendant."),
+    Reason.NOT_RECORDED: Sentence(
+        "Không ghi được lượt qua, xin gặp người trực.", "The passage could not be recorded: please see the attendant."
+    ),
     Reason.RULE_FAILED: Sentence("Lỗi khi xét quy tắc, cổng không cho qua.", "A rule failed, so the gate refuses."),
 }

@@ -39,11 +39,13 @@ def local(text: str) -> int:
 
 
 def moment(boot_s: float = 100, *, wall: str = "2026-11-23 08:00", boot: str = "b1", trusted: bool = True) -> ClockReading:
+    """All clocks at one moment: so long after boot, at that local time."""
     ns = int(boot_s * SECOND)
     return ClockReading(ns, ns, local(wall), boot, trusted)
 
 
 def passed(direction: Direction, at: ClockReading) -> Passage:
+    """A remembered passage."""
     return Passage(WHO, direction, at)
 
 

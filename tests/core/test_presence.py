@@ -15,10 +15,12 @@ REARM = 500 * MS
 
 
 def sighting(payload: bytes, at_ms: int) -> Sighting:
+    """A code in the frame taken at that time."""
     return Sighting(payload, frame=at_ms, taken_ns=at_ms * MS, read_ns=at_ms * MS, box=Box(0, 0, 9, 9), step="test")
 
 
 def showings(shown: list[tuple[bytes, int]]) -> list[tuple[bytes, int]]:
+    """Which of the sightings begin a showing."""
     presence, found = Presence(), []
     for payload, at_ms in shown:
         presence, showing = see(presence, sighting(payload, at_ms), REARM)
