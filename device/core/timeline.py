@@ -19,6 +19,9 @@ from device.core.types import ClockReading
 DRIFT_PPM: Final = 100
 """How far CLOCK_BOOTTIME may run fast or slow, in millionths. A Pi's crystal keeps within 50 over its whole range of temperature."""
 
+STEP_NS: Final = 2_000_000_000
+"""A wall clock that moves by more than this against CLOCK_BOOTTIME was stepped, not slewed."""
+
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -47,6 +50,15 @@ class Stamp:
     uncertainty_ms: int | None
     earliest_ns: int | None = None
     latest_ns: int | None = None
+
+    @property
+    def span(self) -> tuple[int, int | None]:
+        """The wall times between which the event certainly lies; the end is None where nobody can say."""
+        doubt_ns = (self.uncertainty_ms or 0) * _NS_PER_MS
+        earliest = self.time_ns - doubt_ns if self.earliest_ns is None else self.earliest_ns
+        if self.latest_ns is not None or self.uncertainty_ms is None:
+            return earliest, self.latest_ns
+        return earliest, self.time_ns + doubt_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +145,14 @@ class Timeline:
         return None if end is None else end - max(0, self.boots[place].last_boot_ns - at.boot_ns)
 
     def seen(self, reading: ClockReading, floor_ns: int = 0) -> Timeline:
-        """This line with one more reading of the present boot taken in; a new boot is added at the end.
+        """The line with one more reading of the present boot taken in; a new boot is added at the end.
 
-        The anchor follows the newest trusted reading, so a clock that was first
-        set wrongly corrects what is not yet published.
+        The first trusted reading is the anchor, because it is nearest to what
+        came before it; a later one takes its place after a step of the clock.
         """
         known = self.find(reading.boot_id)
         old = known if known is not None else Boot(reading.boot_id, reading.boot_ns, floor_ns)
-        anchor = Anchor(reading.boot_ns, reading.wall_ns, reading.uncertainty_ms) if reading.trusted else old.anchor
-        new = replace(old, last_boot_ns=max(old.last_boot_ns, reading.boot_ns), anchor=anchor)
+        new = replace(old, last_boot_ns=max(old.last_boot_ns, reading.boot_ns), anchor=_anchor(old.anchor, reading))
         if known is None:
             return Timeline((*self.boots, new))
         return Timeline(tuple(new if boot is known else boot for boot in self.boots))
@@ -180,6 +191,24 @@ def least_age_ns(at: ClockReading, now: ClockReading, line: Timeline) -> int:
     return max(0, _age_by_wall(at, now, line), _age_by_uptime(at, now, line))
 
 
+def step_ms(before: ClockReading, after: ClockReading) -> int:
+    """By how much the wall clock was stepped between two readings of one boot, in milliseconds; 0 for slewing and across boots.
+
+    Positive is forward. Only a step above ``STEP_NS`` counts; the readings
+    should be no more than some minutes apart, since slewing adds up.
+    """
+    moved = (after.wall_ns - after.boot_ns) - (before.wall_ns - before.boot_ns)
+    return round(moved / _NS_PER_MS) if before.boot_id == after.boot_id and abs(moved) > STEP_NS else 0
+
+
+def _anchor(old: Anchor | None, reading: ClockReading) -> Anchor | None:
+    if not reading.trusted:
+        return old
+    if old is not None and abs(old.wall_at(reading.boot_ns) - reading.wall_ns) <= STEP_NS:
+        return old
+    return Anchor(reading.boot_ns, reading.wall_ns, reading.uncertainty_ms)
+
+
 def _latest_start(boot: Boot, end: int | None) -> int | None:
     if boot.anchor is not None:
         return boot.anchor.wall_at(0) + boot.anchor.doubt_ms(0) * _NS_PER_MS
@@ -192,14 +221,8 @@ def _between(earliest: int, latest: int) -> Stamp:
 
 
 def _age_by_wall(at: ClockReading, now: ClockReading, line: Timeline) -> int:
-    then, present = stamp(at, line), stamp(now, line)
-    latest = then.latest_ns if then.uncertainty_ms is None or then.latest_ns is not None else then.time_ns + then.uncertainty_ms * _NS_PER_MS
-    if latest is None:
-        return 0
-    earliest = present.earliest_ns
-    if earliest is None:
-        earliest = present.time_ns - (present.uncertainty_ms or 0) * _NS_PER_MS
-    return earliest - latest
+    latest = stamp(at, line).span[1]
+    return 0 if latest is None else stamp(now, line).span[0] - latest
 
 
 def _age_by_uptime(at: ClockReading, now: ClockReading, line: Timeline) -> int:
