@@ -72,7 +72,8 @@ class Judge:
         except Exception as error:  # noqa: BLE001 - the last wall before hostile bytes
             # A mistake in a parser must not stop the gate for everybody. Only the place is logged, because the error's own text may quote the code.
             place = traceback.extract_tb(error.__traceback__)[-1]
-            log.error("a rule failed on a code of %d bytes: %s in %s", len(sighting.payload), type(error).__name__, place.name)  # noqa: TRY400 - see above
+            what = f"{type(error).__name__} in {place.name}"
+            log.error("a rule failed on a code of %d bytes: %s", len(sighting.payload), what)  # noqa: TRY400 - see above
             return Judged(Decision(Verdict.REJECT, Reason.RULE_FAILED, Sign.REJECT, Kind.UNKNOWN), len(sighting.payload))
 
     def remember(self, passage: Passage) -> None:

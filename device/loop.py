@@ -17,12 +17,14 @@ from device.core.link import Beat, Glimpse, Hello, Trouble
 from device.core.machine import Action, Input, State, step
 from device.core.reasons import Reason
 from device.core.types import Sighting, Sign, Verdict
+from device.core.wire import EyeBack, EyeLost
 from device.errors import JournalError
 
 if TYPE_CHECKING:
     from device.core.link import Message
     from device.core.presence import Showing
-    from device.core.types import Entry
+    from device.core.types import Entry, Receipt
+    from device.core.wire import AuditFact
     from device.judge import Judge, Judged
     from device.ports import Clock, Eye, Journal, Signals
     from device.scribe import Scribe
@@ -42,7 +44,6 @@ _STANDING: Final = {
     Action.STAND_UNREADABLE: Sign.UNREADABLE,
     Action.STAND_OUT: Sign.OUT_OF_SERVICE,
 }
-_EYE_AUDITS: Final = {Action.AUDIT_EYE_LOST: "eye_lost", Action.AUDIT_EYE_BACK: "eye_back"}
 
 
 @dataclass(slots=True)
@@ -104,6 +105,7 @@ class Loop:
         self._signals = signals
         self._presence = presence.Presence()
         self._started_ns = clock.monotonic_ns()
+        self._lost_ns = self._started_ns
         self.state = State.STARTING
         self.tally = Tally()
         self.turns = 0
@@ -121,6 +123,10 @@ class Loop:
     def stop(self) -> None:
         """No more decisions."""
         self._perform(Input.STOP)
+
+    def audit(self, fact: AuditFact) -> None:
+        """Record something about the gate itself; nothing waits for it."""
+        self._journal.record(self._scribe.audit(fact, self._clock.reading()))
 
     def _take(self, message: Message) -> None:
         match message:
@@ -168,8 +174,11 @@ class Loop:
         for action in actions:
             if action in _STANDING:
                 self._signals.show(_STANDING[action])
-            elif action in _EYE_AUDITS:
-                self._journal.record(self._scribe.audit(_EYE_AUDITS[action], self._clock.reading()))
+            elif action is Action.AUDIT_EYE_LOST:
+                self._lost_ns = self._clock.monotonic_ns()
+                self.audit(EyeLost())
+            elif action is Action.AUDIT_EYE_BACK:
+                self.audit(EyeBack(away_ms=(self._clock.monotonic_ns() - self._lost_ns) // MS))
             elif judged is None or entry is None or showing is None:
                 raise ValueError(f"{event} needs a decision")
             elif action is Action.RECORD:
@@ -203,7 +212,7 @@ class Loop:
             self._judge.remember(entry.passage)
         return recorded
 
-    def _recorded_late(self, future: concurrent.futures.Future[object]) -> None:
+    def _recorded_late(self, future: concurrent.futures.Future[Receipt]) -> None:
         if future.exception() is None:
             self.tally.recorded += 1
 

@@ -1,0 +1,72 @@
+"""Turns what happened into entries for the record: the loop's words in the contract's form."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from device.core.types import Channel, Entry, Passage
+from device.core.wire import AuditFact, ListUse, Terms, audit_data, checkin_data
+
+if TYPE_CHECKING:
+    from device.config import GateConfig
+    from device.core.policy import Rules
+    from device.core.types import ClockReading
+    from device.judge import Judged
+
+
+class Scribe:
+    """Writes entries under the terms of one gate: its site, lane, purpose, the version of its rules and lists."""
+
+    def __init__(self, terms: Terms, lists: tuple[ListUse, ...] = ()) -> None:
+        self.terms = terms
+        self.lists = lists
+
+    def checkin(self, judged: Judged, now: ClockReading, decide_ms: float) -> Entry:
+        """The entry of one decision, with the passage that it makes, if somebody passed."""
+        decision = judged.decision
+        data = checkin_data(
+            decision,
+            self.terms,
+            decide_ms=decide_ms,
+            lists=self.lists,
+            sealed=judged.sealed,
+            payload_length=judged.length,
+            payload_digest=judged.digest,
+        )
+        passage = Passage(decision.subject, decision.direction, now) if decision.subject and decision.direction else None
+        return Entry(Channel.CHECKIN, data, now, passage)
+
+    def audit(self, fact: AuditFact, now: ClockReading) -> Entry:
+        """The entry of something about the gate itself."""
+        return Entry(Channel.AUDIT, audit_data(fact), now)
+
+
+def terms_of(config: GateConfig) -> Terms:
+    """What stands in every check-in. The version of the rules is a hash of everything in the file that decides."""
+    rules = config.policy.model_dump_json() + config.gate.direction
+    return Terms(
+        site=config.gate.site,
+        lane=config.gate.lane,
+        policy=hashlib.sha256(rules.encode()).hexdigest()[:16],
+        purpose=config.privacy.purpose,
+        legal_basis=config.privacy.legal_basis,
+    )
+
+
+def lists_of(rules: Rules) -> tuple[ListUse, ...]:
+    """The lists that decisions rest on; the version of one is a hash of its members."""
+    return tuple(
+        ListUse(name=name, version=_version(listing.members))
+        for name, listing in (("allow", rules.allow), ("deny", rules.deny))
+        if listing is not None
+    )
+
+
+def _version(members: frozenset[bytes] | None) -> str:
+    if members is None:
+        return "unreadable"
+    digest = hashlib.sha256()
+    for member in sorted(members):
+        digest.update(member)
+    return digest.hexdigest()[:16]
