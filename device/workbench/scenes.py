@@ -1,0 +1,203 @@
+"""Made camera frames: codes on cards, badges and telephones, as the camera at a gate would see them.
+
+A frame is a greyscale picture, ``numpy.uint8`` of shape (height, width). The
+same generator state gives the same frame. The optics are those of a lens
+with a horizontal field of 66 degrees; what they leave out (rolling shutter,
+screen bands, glare) is left to photographs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from device.workbench.carriers import Carrier, Look, draw
+from device.workbench.symbols import ErrorLevel, modules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Frame: TypeAlias = NDArray[np.uint8]
+_Points: TypeAlias = NDArray[np.float64]
+
+FRAME_SIZE: Final = (1280, 720)
+"""Width and height of a frame in pixels, where nothing else is asked for."""
+
+_HALF_FIELD_DEG: Final = 33.0
+_FILLED: Final = 0.94
+"""So much of its part of the frame a carrier fills at most, in either direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a code is held and how well it is seen.
+
+    ``px_per_module`` holds at the centre of the code when it faces the
+    camera. ``turn_deg`` turns it in the plane of the picture, ``tilt_deg``
+    tips its upper edge away, ``pan_deg`` its right edge. ``blur_px`` and
+    ``noise`` are standard deviations, in pixels and in grey levels.
+    ``contrast`` is that of ink on paper, 0 to 1; ``shade`` the part of the
+    light that is missing at the darkest side of the frame, 0 to 1.
+    """
+
+    px_per_module: float = 4.0
+    turn_deg: float = 0.0
+    tilt_deg: float = 0.0
+    pan_deg: float = 0.0
+    blur_px: float = 0.0
+    noise: float = 0.0
+    shade: float = 0.0
+    contrast: float = 0.9
+    look: Look = Look.CARD
+    error: ErrorLevel = "M"
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """The part of a frame that one of several codes has for itself, in pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+def scene(payloads: Sequence[bytes], view: View, rng: np.random.Generator, size: tuple[int, int] = FRAME_SIZE) -> Frame:
+    """A frame in which each of ``payloads`` is held up side by side, all in the same view.
+
+    The place of each in its part of the frame is drawn from ``rng``. Raises
+    ValueError where a code would not be whole in the picture.
+    """
+    picture = _background(rng, size)
+    for payload, slot in zip(payloads, _slots(len(payloads), size), strict=True):
+        _place(picture, payload, view, slot, rng)
+    return _photograph(picture, view, rng)
+
+
+def empty_scene(rng: np.random.Generator, size: tuple[int, int] = FRAME_SIZE, noise: float = 3.0) -> Frame:
+    """A frame with nothing held up: a blurred room with some edges in it, and sensor noise."""
+    return _photograph(_background(rng, size), View(noise=noise), rng)
+
+
+def _photograph(picture: Image.Image, view: View, rng: np.random.Generator) -> Frame:
+    """What the sensor makes of the picture: less light to one side, a soft lens, noise."""
+    if view.blur_px:
+        picture = picture.filter(ImageFilter.GaussianBlur(view.blur_px))
+    light = np.asarray(picture, dtype=np.float32)
+    if view.shade:
+        light *= _shade(light.shape, view.shade, rng)
+    if view.noise:
+        light = light + np.float32(view.noise) * rng.standard_normal(light.shape, dtype=np.float32)
+    frame: Frame = np.clip(light + 0.5, 0, 255).astype(np.uint8)
+    return frame
+
+
+def _shade(shape: tuple[int, ...], shade: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The part of the light that reaches each pixel: falling evenly from 1 to ``1 - shade`` in some direction."""
+    height, width = shape
+    angle = rng.uniform(0.0, 2 * math.pi)
+    across = np.linspace(-1, 1, width, dtype=np.float32) * np.float32(math.cos(angle))
+    down = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(math.sin(angle))
+    slope = (across + down) / np.float32(abs(math.cos(angle)) + abs(math.sin(angle)))
+    return (1 - shade * (slope + 1) / 2).astype(np.float32)
+
+
+def _background(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """Soft patches of light, as of a room out of focus, with a few straight edges: door frames, a counter."""
+    width, height = size
+    patches = rng.integers(60, 190, (max(height // 80, 2), max(width // 80, 2)), dtype=np.uint8)
+    picture = Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(picture)
+    for _ in range(4):
+        left, top = int(rng.integers(-width // 4, width)), int(rng.integers(-height // 4, height))
+        right, bottom = left + int(rng.integers(width // 40, width // 4)), top + int(rng.integers(height // 20, height))
+        draw.rectangle((left, top, right, bottom), fill=int(rng.integers(50, 200)))
+    return picture
+
+
+def _slots(count: int, size: tuple[int, int]) -> list[_Slot]:
+    """The frame in as many equal parts, about as wide as high."""
+    width, height = size
+    columns = min(count, math.ceil(math.sqrt(count * width / height)))
+    rows = math.ceil(count / columns) if count else 0
+    return [
+        _Slot(
+            width * (place % columns) // columns,
+            height * (place // columns) // rows,
+            width * (place % columns + 1) // columns,
+            height * (place // columns + 1) // rows,
+        )
+        for place in range(count)
+    ]
+
+
+def _place(frame: Image.Image, payload: bytes, view: View, slot: _Slot, rng: np.random.Generator) -> None:
+    """Hold one code up in its part of the frame."""
+    room = (_FILLED * (slot.right - slot.left) / view.px_per_module, _FILLED * (slot.bottom - slot.top) / view.px_per_module)
+    carrier = draw(modules(payload, view.error), view.look, math.ceil(view.px_per_module), view.contrast, room, rng)
+    width, height = carrier.picture.size
+    body = _corners(0, 0, width, height)
+    seen, code = (_project(_about(corners, carrier), carrier, view, frame.width) for corners in (body, _corners(*carrier.code)))
+    offset = _offset(seen, code, slot, rng)
+    _paste(frame, carrier.picture, body, seen + offset, slot)
+
+
+def _corners(left: float, top: float, right: float, bottom: float) -> _Points:
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=np.float64)
+
+
+def _about(corners: _Points, carrier: Carrier) -> _Points:
+    """The corners as seen from the centre of the code."""
+    left, top, right, bottom = carrier.code
+    about: _Points = corners - np.array([(left + right) / 2, (top + bottom) / 2])
+    return about
+
+
+def _project(corners: _Points, carrier: Carrier, view: View, frame_width: int) -> _Points:
+    """Where the corners appear, in pixels from the centre of the code: turned, tipped, and seen through a pinhole."""
+    turn, tilt, pan = (math.radians(angle) for angle in (view.turn_deg, view.tilt_deg, view.pan_deg))
+    x, y = (corners * view.px_per_module / carrier.scale).T
+    x, y = x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)
+    y, depth = y * math.cos(tilt), -y * math.sin(tilt)
+    x, depth = x * math.cos(pan) - depth * math.sin(pan), x * math.sin(pan) + depth * math.cos(pan)
+    focal = frame_width / (2 * math.tan(math.radians(_HALF_FIELD_DEG)))
+    seen: _Points = np.stack((x, y), axis=1) * (focal / (focal + depth))[:, None]
+    return seen
+
+
+def _offset(body: _Points, code: _Points, slot: _Slot, rng: np.random.Generator) -> _Points:
+    """Where to move the carrier: into its part of the frame as far as it fits, the whole code in any case."""
+    first, last = np.array([slot.left, slot.top]), np.array([slot.right, slot.bottom])
+    spare = np.maximum(last - first - np.ptp(body, axis=0), 0)
+    wanted = (first + last - body.min(axis=0) - body.max(axis=0)) / 2 + rng.uniform(-0.5, 0.5, 2) * spare
+    lowest, highest = first - code.min(axis=0), last - code.max(axis=0)
+    if (lowest > highest).any():
+        needed = " x ".join(f"{side:.0f}" for side in np.ptp(code, axis=0))
+        raise ValueError(f"the code needs {needed} pixels and has {slot.right - slot.left} x {slot.bottom - slot.top}")
+    offset: _Points = np.clip(wanted, lowest, highest)
+    return offset
+
+
+def _paste(frame: Image.Image, picture: Image.Image, body: _Points, seen: _Points, slot: _Slot) -> None:
+    """Lay the picture, whose corners are ``body``, over the frame with its corners at ``seen``, within its part of the frame."""
+    left, top = np.maximum(np.floor(seen.min(axis=0)).astype(int), (slot.left, slot.top)).tolist()
+    right, bottom = np.minimum(np.ceil(seen.max(axis=0)).astype(int), (slot.right, slot.bottom)).tolist()
+    coefficients = _perspective(seen - np.array([left, top]), body)
+    window = (right - left, bottom - top)
+    warped = picture.transform(window, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
+    mask = Image.new("L", picture.size, 255).transform(window, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
+    frame.paste(warped, (left, top), mask)
+
+
+def _perspective(seen: _Points, source: _Points) -> list[float]:
+    """The eight numbers with which Pillow finds, for each pixel seen, the one to take it from."""
+    rows = []
+    for (x, y), (u, v) in zip(seen.tolist(), source.tolist(), strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+    solved: list[float] = np.linalg.solve(np.array(rows), source.ravel()).tolist()
+    return solved
