@@ -144,7 +144,7 @@ def level_at(pattern_: Pattern, ms: int) -> Moment:
 
 
 def changes(pattern_: Pattern) -> tuple[Moment, ...]:
-    """Every change of a pattern: a passing one to its end, which is the last; a standing one for one whole period."""
+    """Every change of a pattern, from its beginning: a passing one's to its end, a standing one's in one whole period."""
     times = {0}
     for part in pattern_.tracks:
         at = part.next_change(0)
