@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from device.core.credentials.foreign import payment_checksum
 from device.core.reasons import Reason
 from device.core.types import PAYLOAD_LIMIT_BYTES, Kind
+from device.workbench.people import seeded
 
 if TYPE_CHECKING:
     from random import Random
@@ -30,8 +31,9 @@ class ForeignCode:
     reason: Reason
 
 
-def foreign_codes(rng: Random) -> tuple[ForeignCode, ...]:
-    """One code of every class that is refused, by default settings, with the expected answer."""
+def foreign_codes(seed: int = 0) -> tuple[ForeignCode, ...]:
+    """At least one code of every class that is refused by default, with the expected answer."""
+    rng = seeded(seed)
     return (*_everyday(rng), *_certificates(rng), *_signed(rng), *_unknown(rng))
 
 

@@ -26,8 +26,8 @@ def from_card(text: str) -> PartialDate | None:
 
 
 def from_slashed(text: str) -> PartialDate | None:
-    """``dd/mm/yyyy`` of the health-insurance card, which may stand among spaces; or its year alone. None when it is no date."""
-    found = _SLASHED.fullmatch(text.strip(" "))
+    """``dd/mm/yyyy`` of the health-insurance card, or its year alone, or ``00/00/yyyy``. None when it is no date."""
+    found = _SLASHED.fullmatch(text)
     return _day_month_year(*found.groups()) if found else None
 
 

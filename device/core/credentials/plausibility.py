@@ -89,5 +89,5 @@ def _future_warnings(credential: Credential, today: date | None) -> Iterator[str
 
 
 def _is_after(stated: PartialDate, today: date) -> bool:
-    """Whether a date surely lies after today: of a date known in part, all days that it can mean."""
-    return stated.text > today.isoformat()[: len(stated.text)]
+    """Whether a date surely lies after today: in ISO 8601 the text decides, and a beginning of today's date does not come after it."""
+    return stated.text > today.isoformat()
