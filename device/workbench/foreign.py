@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from device.core.credentials.foreign import payment_checksum
 from device.core.reasons import Reason
 from device.core.types import PAYLOAD_LIMIT_BYTES, Kind
-from device.workbench.people import seeded
 
 if TYPE_CHECKING:
     from random import Random
@@ -31,9 +30,8 @@ class ForeignCode:
     reason: Reason
 
 
-def foreign_codes(seed: int = 0) -> tuple[ForeignCode, ...]:
+def foreign_codes(rng: Random) -> tuple[ForeignCode, ...]:
     """At least one code of every class that is refused by default, with the expected answer."""
-    rng = seeded(seed)
     return (*_everyday(rng), *_certificates(rng), *_signed(rng), *_unknown(rng))
 
 

@@ -122,13 +122,12 @@ class Person:
 
 
 def seeded(seed: int) -> Random:
-    """A source of invented data that gives the same for the same seed."""
+    """A generator of invented data, which gives the same for the same seed."""
     return Random(seed)  # noqa: S311 - repeatable is what is wanted here; no secret comes from it
 
 
-def people(count: int, seed: int = 0) -> list[Person]:
+def people(count: int, rng: Random) -> list[Person]:
     """So many invented people, no two with the same number."""
-    rng = seeded(seed)
     found: dict[str, Person] = {}
     while len(found) < count:
         person = _person(rng)

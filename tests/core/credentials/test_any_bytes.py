@@ -13,10 +13,20 @@ from device.core.credentials import parse
 from device.core.credentials.plausibility import WARNINGS
 from device.core.types import Credential, DatePrecision, Kind, PartialDate, Rejection, Sex, SubjectClass
 from device.workbench.foreign import foreign_codes
-from device.workbench.people import PAPERS, Person, can_cuoc, citizen_card, health_insurance, national_qr, old_health_insurance, people
+from device.workbench.people import (
+    PAPERS,
+    Person,
+    can_cuoc,
+    citizen_card,
+    health_insurance,
+    national_qr,
+    old_health_insurance,
+    people,
+    seeded,
+)
 
-PEOPLE = people(400)
-SEEDS = [paper(person) for person in PEOPLE[:20] for paper in PAPERS] + [code.payload for code in foreign_codes()]
+PEOPLE = people(400, seeded(400))
+SEEDS = [paper(person) for person in PEOPLE[:20] for paper in PAPERS] + [code.payload for code in foreign_codes(seeded(7))]
 TODAY = date(2026, 1, 1)
 quick = settings(max_examples=120, deadline=None, database=None)
 

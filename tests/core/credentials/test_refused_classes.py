@@ -11,8 +11,9 @@ from device.core.credentials.foreign import PLACE_HOSTS, payment_checksum
 from device.core.reasons import Reason
 from device.core.types import Credential, Kind, Rejection, SubjectClass
 from device.workbench.foreign import ForeignCode, foreign_codes, payment_code
+from device.workbench.people import seeded
 
-CODES = foreign_codes()
+CODES = foreign_codes(seeded(7))
 CARD = "064090001234||Nguyễn Văn An|01011990|Nam|Gia Lai|15042021"
 
 
