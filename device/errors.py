@@ -56,3 +56,7 @@ class PinsUnusable(GateError, OSError):
 
 class BrokerMissing(GateError, OSError):
     """The program for a private broker is missing. Install the package `mosquitto`."""
+
+
+class NotRunning(GateError, RuntimeError):
+    """No gate is running here, or it hangs. Look at `systemctl status gate` and the log; start it with `gate run`."""

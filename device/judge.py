@@ -70,7 +70,7 @@ class Judge:
         try:
             return self._judge(sighting, now)
         except Exception as error:  # noqa: BLE001 - the last wall before hostile bytes
-            # A mistake in a parser must not stop the gate for everybody. Only the place is logged, because the error's own text may quote the code.
+            # A mistake in a parser must not stop the gate for everybody. Only the place is logged: the error's text may quote the code.
             place = traceback.extract_tb(error.__traceback__)[-1]
             what = f"{type(error).__name__} in {place.name}"
             log.error("a rule failed on a code of %d bytes: %s", len(sighting.payload), what)  # noqa: TRY400 - see above

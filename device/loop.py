@@ -74,6 +74,15 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class _Awaited:
+    """A sign that was asked for and is not yet on the pins."""
+
+    sign: Sign
+    asked_ns: int
+    taken_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoopSettings:
     """``budget_s`` is how long a lamp waits for the record; ``strict`` waits for ever, and refers when it fails."""
 
@@ -106,6 +115,7 @@ class Loop:
         self._presence = presence.Presence()
         self._started_ns = clock.monotonic_ns()
         self._lost_ns = self._started_ns
+        self._awaited: _Awaited | None = None
         self.state = State.STARTING
         self.tally = Tally()
         self.turns = 0
@@ -119,6 +129,15 @@ class Loop:
             self._take(message)
         self._watch()
         self.turns += 1
+
+    def lit(self, sign: Sign | None) -> None:
+        """The pins now do ``sign``: told by the signals' own thread, after the pins were written."""
+        awaited, self._awaited = self._awaited, None
+        if awaited is None or awaited.sign is not sign:
+            return
+        now_ns = self._clock.monotonic_ns()
+        self.tally.signal_ms.add((now_ns - awaited.asked_ns) / MS)
+        self.tally.lamp_ms.add((now_ns - awaited.taken_ns) / MS)
 
     def stop(self) -> None:
         """No more decisions."""
@@ -218,10 +237,9 @@ class Loop:
 
     def _show(self, judged: Judged, showing: Showing) -> None:
         started_ns = self._clock.monotonic_ns()
+        # An answer that waits for the one before it, to a code in the same frame, says nothing of how fast the gate is.
+        self._awaited = None if showing.together else _Awaited(judged.decision.sign, started_ns, showing.sighting.taken_ns)
         self._signals.show(judged.decision.sign, queued=showing.together)
-        shown_ns = self._clock.monotonic_ns()
-        self.tally.signal_ms.add((shown_ns - started_ns) / MS)
-        self.tally.lamp_ms.add((shown_ns - showing.sighting.taken_ns) / MS)
 
     def _clamped(self, taken_ns: int) -> int:
         now_ns = self._clock.monotonic_ns()

@@ -1,0 +1,63 @@
+"""`gate status`: how the running gate is, from the status file that it writes each second."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Final
+
+from device.errors import NotRunning
+from device.gate import STATUS_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+STALE_S: Final = 10.0
+"""A status that old was written by a gate that hangs or is gone."""
+
+PROBLEMS: Final = {
+    "eye_silent": ("Mắt đọc không trả lời; kiểm tra camera và cáp.", "The eye is silent: check the camera and its cable."),
+    "storage": ("Không ghi được bền vững; kiểm tra thẻ nhớ.", "The record is not durable: check the card."),
+    "signals": ("Không điều khiển được đèn hoặc còi.", "A lamp or the buzzer cannot be driven."),
+    "offline": ("Chưa kết nối được với tỉnh; sự kiện được giữ lại.", "No connection to the province; events are kept."),
+    "held": ("Máy chủ không nhận sự kiện; báo cho tỉnh.", "The broker takes no events: tell the province."),
+    "clock": ("Chưa biết giờ đúng.", "The time is not known."),
+    "list": ("Không đọc được danh sách; mọi người phải gặp người trực.", "A list cannot be read: everybody is referred."),
+}
+"""Codes of the status file and what they say to a technician."""
+
+
+def print_status(runtime_dir: Path, *, as_json: bool) -> int:
+    """Print the status. Returns 0 when the gate is well, 1 when it is not. Raises NotRunning when there is no gate to ask."""
+    path = runtime_dir / STATUS_FILE
+    try:
+        age_s = time.time() - path.stat().st_mtime
+        status: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise NotRunning(f"{path}: {error}") from error
+    if age_s > STALE_S:
+        raise NotRunning(f"{path}: last written {age_s:.0f} s ago")
+    print(json.dumps(status, ensure_ascii=False) if as_json else _drawn(status))
+    return 0 if not status["problems"] else 1
+
+
+def _drawn(status: dict[str, Any]) -> str:
+    lines = [f"{status['gate']}: {status['state']}"]
+    for part in ("decisions", "journal", "uplink", "eye", "signals", "machine"):
+        figures = ", ".join(f"{key} {_short(value)}" for key, value in status[part].items() if value is not None)
+        lines.append(f"  {part:10} {figures}")
+    for code in status["problems"]:
+        vietnamese, english = PROBLEMS[code]
+        lines.append(f"  ! {vietnamese} · {english}")
+    if not status["problems"]:
+        lines.append("  Cổng hoạt động tốt. · The gate is well.")
+    return "\n".join(lines)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return "/".join(_short(part) for part in value.values() if part is not None) or "-"
+    if isinstance(value, list):
+        return " ".join(map(_short, value)) or "-"
+    return f"{value:g}" if isinstance(value, float) else str(value)
