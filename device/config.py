@@ -307,6 +307,11 @@ class GateConfig(_Section):
     policy: PolicySection = PolicySection()
     journal: JournalSection = JournalSection()
 
+    @property
+    def eye_socket(self) -> Path:
+        """Where the eye and the gate meet."""
+        return self.eye.socket or self.gate.runtime_dir / "eye.sock"
+
 
 def load(path: Path) -> GateConfig:
     """The configuration in ``path``. Raises ConfigError that names the file, the key and what is wrong with it.
