@@ -40,6 +40,12 @@ class Carrier:
     scale: int
     code: tuple[int, int, int, int]
 
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The middle of the code, in pixels of the picture."""
+        left, top, right, bottom = self.code
+        return (left + right) / 2, (top + bottom) / 2
+
 
 @dataclass(frozen=True, slots=True)
 class _Design:

@@ -9,14 +9,14 @@ screen bands, glare) is left to photographs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from device.workbench.carriers import Carrier, Look, draw
+from device.workbench.carriers import Look, draw
 from device.workbench.symbols import ErrorLevel, modules
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ FRAME_SIZE: Final = (1280, 720)
 _HALF_FIELD_DEG: Final = 33.0
 _FILLED: Final = 0.94
 """So much of its part of the frame a carrier fills at most, in either direction."""
+_STEP_BACK: Final = 0.97
+"""A code that would not be whole is made so much smaller, until it is."""
+
+__all__ = ["FRAME_SIZE", "Frame", "Look", "View", "empty_scene", "scene"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,10 @@ class View:
 
     ``px_per_module`` holds at the centre of the code when it faces the
     camera. ``turn_deg`` turns it in the plane of the picture, ``tilt_deg``
-    tips its upper edge away, ``pan_deg`` its right edge. ``blur_px`` and
-    ``noise`` are standard deviations, in pixels and in grey levels.
-    ``contrast`` is that of ink on paper, 0 to 1; ``shade`` the part of the
-    light that is missing at the darkest side of the frame, 0 to 1.
+    tips its upper edge away, ``pan_deg`` its right edge. ``blur_px`` and ``noise``
+    are standard deviations, in pixels and in grey levels. ``contrast`` is
+    that of ink on paper, 0 to 1; ``shade`` the part of the light that is
+    missing at the darkest side of the frame, 0 to 1.
     """
 
     px_per_module: float = 4.0
@@ -67,15 +71,23 @@ class _Slot:
     bottom: int
 
 
-def scene(payloads: Sequence[bytes], view: View, rng: np.random.Generator, size: tuple[int, int] = FRAME_SIZE) -> Frame:
+def scene(
+    payloads: Sequence[bytes], view: View, rng: np.random.Generator, size: tuple[int, int] = FRAME_SIZE, *, exact: bool = False
+) -> Frame:
     """A frame in which each of ``payloads`` is held up side by side, all in the same view.
 
-    The place of each in its part of the frame is drawn from ``rng``. Raises
-    ValueError where a code would not be whole in the picture.
+    The place of each in its part of the frame is drawn from ``rng``. A code
+    that would not be whole in the picture is held further away; with
+    ``exact``, where ``px_per_module`` is what is measured, that raises
+    ValueError instead.
     """
     picture = _background(rng, size)
     for payload, slot in zip(payloads, _slots(len(payloads), size), strict=True):
-        _place(picture, payload, view, slot, rng)
+        dark = modules(payload, view.error)
+        held = _held(len(dark), view, slot, size[0])
+        if exact and held is not view:
+            raise ValueError(f"{view.px_per_module} pixels a module are too many for this code in {size[0]} x {size[1]} pixels")
+        _place(picture, dark, held, slot, rng)
     return _photograph(picture, view, rng)
 
 
@@ -136,32 +148,36 @@ def _slots(count: int, size: tuple[int, int]) -> list[_Slot]:
     ]
 
 
-def _place(frame: Image.Image, payload: bytes, view: View, slot: _Slot, rng: np.random.Generator) -> None:
-    """Hold one code up in its part of the frame."""
+def _held(side: int, view: View, slot: _Slot, frame_width: int) -> View:
+    """The view, from further away where a code of ``side`` modules would not be whole in its part of the frame."""
+    corners = _corners(-side / 2, -side / 2, side / 2, side / 2)
+    room = np.array([slot.right - slot.left, slot.bottom - slot.top])
+    while (np.ptp(_project(corners, view, frame_width), axis=0) > room).any():
+        view = replace(view, px_per_module=view.px_per_module * _STEP_BACK)
+    return view
+
+
+def _place(frame: Image.Image, dark: NDArray[np.bool_], view: View, slot: _Slot, rng: np.random.Generator) -> None:
+    """Hold one code up in its part of the frame, in which it is whole."""
     room = (_FILLED * (slot.right - slot.left) / view.px_per_module, _FILLED * (slot.bottom - slot.top) / view.px_per_module)
-    carrier = draw(modules(payload, view.error), view.look, math.ceil(view.px_per_module), view.contrast, room, rng)
-    width, height = carrier.picture.size
-    body = _corners(0, 0, width, height)
-    seen, code = (_project(_about(corners, carrier), carrier, view, frame.width) for corners in (body, _corners(*carrier.code)))
-    offset = _offset(seen, code, slot, rng)
-    _paste(frame, carrier.picture, body, seen + offset, slot)
+    carrier = draw(dark, view.look, math.ceil(view.px_per_module), view.contrast, room, rng)
+    body = _corners(0, 0, *carrier.picture.size)
+    seen = _project((body - carrier.centre) / carrier.scale, view, frame.width)
+    code = _project((_corners(*carrier.code) - carrier.centre) / carrier.scale, view, frame.width)
+    _paste(frame, carrier.picture, body, seen + _offset(seen, code, slot, rng), slot)
 
 
 def _corners(left: float, top: float, right: float, bottom: float) -> _Points:
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=np.float64)
 
 
-def _about(corners: _Points, carrier: Carrier) -> _Points:
-    """The corners as seen from the centre of the code."""
-    left, top, right, bottom = carrier.code
-    about: _Points = corners - np.array([(left + right) / 2, (top + bottom) / 2])
-    return about
+def _project(corners: _Points, view: View, frame_width: int) -> _Points:
+    """Where corners appear, in pixels from the centre of the code: turned, tipped, and seen through a pinhole.
 
-
-def _project(corners: _Points, carrier: Carrier, view: View, frame_width: int) -> _Points:
-    """Where the corners appear, in pixels from the centre of the code: turned, tipped, and seen through a pinhole."""
+    They are given in modules from the centre of the code, in its plane.
+    """
     turn, tilt, pan = (math.radians(angle) for angle in (view.turn_deg, view.tilt_deg, view.pan_deg))
-    x, y = (corners * view.px_per_module / carrier.scale).T
+    x, y = (corners * view.px_per_module).T
     x, y = x * math.cos(turn) - y * math.sin(turn), x * math.sin(turn) + y * math.cos(turn)
     y, depth = y * math.cos(tilt), -y * math.sin(tilt)
     x, depth = x * math.cos(pan) - depth * math.sin(pan), x * math.sin(pan) + depth * math.cos(pan)
@@ -176,9 +192,6 @@ def _offset(body: _Points, code: _Points, slot: _Slot, rng: np.random.Generator)
     spare = np.maximum(last - first - np.ptp(body, axis=0), 0)
     wanted = (first + last - body.min(axis=0) - body.max(axis=0)) / 2 + rng.uniform(-0.5, 0.5, 2) * spare
     lowest, highest = first - code.min(axis=0), last - code.max(axis=0)
-    if (lowest > highest).any():
-        needed = " x ".join(f"{side:.0f}" for side in np.ptp(code, axis=0))
-        raise ValueError(f"the code needs {needed} pixels and has {slot.right - slot.left} x {slot.bottom - slot.top}")
     offset: _Points = np.clip(wanted, lowest, highest)
     return offset
 
