@@ -114,7 +114,7 @@ class Player:
     """The state of lamps, buzzer and relay. Times given to it are monotonic nanoseconds and never go back."""
 
     def __init__(self, patterns: Mapping[Sign, Pattern], pulse_ms: int = 0) -> None:
-        """Dark and silent until the first sign. ``pulse_ms`` is how long the relay is held."""
+        """Dark and silent until the first sign; from then on the light on the card is lit. ``pulse_ms`` is how long the relay is held."""
         self._patterns = patterns
         self._kit = tuple(lamp for lamp in Lamp if any(lamp in (*one.lamps, *one.steady) for one in patterns.values()))
         self._pulse_ns = pulse_ms * _MS
@@ -122,6 +122,7 @@ class Player:
         self._standing: Sign | None = None
         self._queue: deque[Sign] = deque()
         self._rounds: dict[Sign, int] = {}
+        self._steady: Mapping[Lamp, float] = {}
         self._relay_until_ns = 0
         self._guards = {lamp: _FlashGuard() for lamp in self._kit}
         self.due_ns: int | None = None
@@ -154,7 +155,7 @@ class Player:
         """What the pins should do from now on, until ``due_ns``."""
         self._finish(now_ns)
         run, relay = self._run, now_ns < self._relay_until_ns
-        wanted = dict.fromkeys(self._kit, 0.0) | (run.levels(now_ns) if run else {})
+        wanted = {**dict.fromkeys(self._kit, 0.0), **self._steady, **(run.levels(now_ns) if run else {})}
         safe = {lamp: self._guards[lamp].passed(level, now_ns) for lamp, level in wanted.items()}
         due = [*(late_ns for _, late_ns in safe.values()), *(run.next_ns(now_ns) if run else ()), self._relay_until_ns if relay else None]
         self.due_ns = min((at_ns for at_ns in due if at_ns is not None), default=None)
@@ -207,6 +208,7 @@ class Player:
         if sign in self._rounds:
             sound_ns = max(sound_ns, self._rounds[sign] + pattern.sound.length_ms * _MS)
         self._run = _Run(pattern, light_ns, sound_ns)
+        self._steady = pattern.steady
 
     def _remember_round(self, now_ns: int) -> None:
         begun_ns = self._run.last_round_ns(now_ns) if self._run else None

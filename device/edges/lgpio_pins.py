@@ -19,8 +19,6 @@ from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
 
 from device.errors import PinsUnusable
 
-DEV = Path("/dev")
-
 errors: tuple[type[Exception], ...] = (lgpio.error,)
 """What lgpio raises; it is neither an OSError nor one of gpiozero's."""
 
@@ -57,18 +55,21 @@ class IdlePin(LGPIOPin):  # type: ignore[misc]  # gpiozero has no types
             super()._set_frequency(value)
 
 
-def chip_number(label: str) -> int:
-    """The number of the GPIO chip with ``label``: kernels renumber chips, labels stay. Raises PinsUnusable that lists the labels found."""
+def chip_number(label: str, dev: Path) -> int:
+    """The number of the GPIO chip with ``label``, of those in the folder ``dev``. Raises PinsUnusable that lists the labels found.
+
+    Kernels renumber chips; labels stay.
+    """
     found: dict[str, int] = {}
-    for number in _chip_numbers():
+    for number in _chip_numbers(dev):
         found.setdefault(_label_of(number), number)
     if label not in found:
         raise PinsUnusable(f"signals.chip: no GPIO chip is labelled {label}; found: {', '.join(sorted(found)) or 'none'}")
     return found[label]
 
 
-def _chip_numbers() -> Iterator[int]:
-    names = (path.name.removeprefix("gpiochip") for path in DEV.glob("gpiochip*"))
+def _chip_numbers(dev: Path) -> Iterator[int]:
+    names = (path.name.removeprefix("gpiochip") for path in dev.glob("gpiochip*"))
     return iter(sorted(int(name) for name in names if name.isdecimal()))
 
 

@@ -33,6 +33,9 @@ LAMP_PWM_HZ = 200
 LOUDEST_DUTY = 0.5
 """A passive buzzer is loudest when the pin is high for half of each period; volume is a share of that."""
 
+DEV = Path("/dev")
+"""Where the GPIO chips are."""
+
 V = TypeVar("V")
 
 Tone: TypeAlias = tuple[int | None, float]
@@ -191,7 +194,7 @@ def _open_lgpio(section: SignalsSection, runtime_dir: Path | None) -> Opened:
     errors: tuple[type[Exception], ...] = lgpio_pins.errors
     parts = [getattr(section, name) for name in section.pins()]
     try:
-        chip = None if section.chip is None else lgpio_pins.chip_number(section.chip)
+        chip = None if section.chip is None else lgpio_pins.chip_number(section.chip, DEV)
         return lgpio_pins.IdleFactory(chip, {part.pin for part in parts if not part.active_high}), errors
     except (GPIOZeroError, *errors) as error:
         raise PinsUnusable(f"signals.pin_factory: lgpio cannot open the GPIO chip: {error}") from error
