@@ -1,0 +1,226 @@
+"""The Raspberry Pi's camera, through picamera2.
+
+Nothing is left to automatic: one sensor mode, exposure and focus in turn from
+the configuration, and only the Y plane is looked at, where it lies in the
+camera's own buffer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import logging
+import time
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Final, Protocol
+
+from device.config import CameraSection
+from device.errors import CameraMissing, CameraStopped, MissingPackage
+from device.eye.camera import Frame, Items, Luma, Timer
+
+log = logging.getLogger(__name__)
+
+BUFFERS: Final = 4
+"""One being filled, one queued behind it, the newest one done, one in our hands."""
+
+FRAMES_PER_FOCUS: Final = 12
+"""Frames between two focus positions: the lens needs a few to arrive, and each exposure its turn at rest."""
+
+SILENCE_S: Final = 1.0
+"""A running camera that gives no frame for so long, or for three frames if that is longer, has stopped."""
+
+SENSOR_BITS: Final = 10
+"""Bit depth of the sensor mode: the fast modes of the Pi's sensors have 10."""
+
+STALE_NS: Final = 2_000_000_000
+"""A frame's time further back than this, or in the future, is not believed: it was read from another clock."""
+
+Y_PLANE_FIRST: Final = frozenset({"YUV420", "YVU420", "NV12", "NV21"})
+"""Formats whose buffer begins with luma, a byte a pixel. libcamera may give another of them than was asked for."""
+
+MANUAL: Final = 0
+OFF: Final = 0
+
+
+class _Request(Protocol):
+    """What is used of picamera2's CompletedRequest."""
+
+    def get_metadata(self) -> Mapping[str, object]: ...
+
+    def release(self) -> None: ...
+
+
+class PicameraCamera:
+    """Frames of the first camera. The newest wins; those that came while nobody looked are counted in ``skipped``.
+
+    Exposure times alternate frame by frame, focus positions every
+    ``FRAMES_PER_FOCUS``; what a frame really had is in its ``light``.
+    Controls that this camera does not have are left out, with one line in the
+    log.
+    """
+
+    source = "picamera2"
+    lossless = False
+
+    def __init__(self, section: CameraSection, timer: Timer) -> None:
+        """Open, configure and start the camera. Raises MissingPackage or CameraMissing."""
+        self._library = _load()
+        self._timer = timer
+        self._seen = 0
+        self._given = 0
+        self._closed = False
+        self._silence_s = max(SILENCE_S, 3 / section.fps)
+        try:
+            self._camera = self._library.Picamera2()
+        except (RuntimeError, IndexError, OSError) as error:
+            raise CameraMissing(f"picamera2 finds no camera: {error}") from error
+        try:
+            self._start(section)
+        except (RuntimeError, OSError, ValueError) as error:
+            self.close()
+            raise CameraMissing(f"the camera does not start: {error}") from error
+        except CameraMissing:
+            self.close()
+            raise
+
+    @property
+    def skipped(self) -> int:
+        """Frames that the camera completed and nobody looked at."""
+        return max(0, self._seen - self._given)
+
+    def frames(self) -> Items:
+        """See ``Camera``. Raises CameraStopped when no frame came in time."""
+        for number in itertools.count(1):
+            request = self._newest()
+            try:
+                with self._library.MappedArray(request, "main", reshape=False, write=False) as mapped:
+                    self._given += 1
+                    yield self._frame(mapped.array, request.get_metadata(), f"picamera2#{number}")
+            finally:
+                request.release()
+
+    def close(self) -> None:
+        """Stop the camera and give it back. A camera that hangs may hang here too: the caller limits the time."""
+        if not self._closed:
+            self._closed = True
+            self._camera.stop()
+            self._camera.close()
+
+    # ---------------------------------------------------------------- configuration
+
+    def _start(self, section: CameraSection) -> None:
+        size = (section.width_px, section.height_px)
+        wanted = self._camera.create_video_configuration(
+            main={"size": size, "format": "YUV420"},
+            raw=None,
+            sensor={"output_size": size, "bit_depth": SENSOR_BITS},
+            buffer_count=BUFFERS,
+            queue=True,
+            controls=self._advertised(_fixed_controls(section)),
+        )
+        self._camera.configure(wanted)
+        self._read_back(size)
+        self._camera.pre_callback = self._turns(section)
+        self._camera.start()
+
+    def _read_back(self, size: tuple[int, int]) -> None:
+        """What it cannot do libcamera adjusts, it cannot do silently: so what counts is what it says afterwards."""
+        main = self._camera.camera_configuration()["main"]
+        self._width, self._height = main["size"]
+        self._stride = main["stride"]
+        if main["format"] not in Y_PLANE_FIRST:
+            raise CameraMissing(f"the camera gives {main['format']}, of which no luma can be taken")
+        if (self._width, self._height) != size:
+            log.warning("the camera gives %dx%d instead of %dx%d", self._width, self._height, *size)
+
+    def _advertised(self, controls: Mapping[str, object]) -> dict[str, object]:
+        known = self._camera.camera_controls
+        missing = sorted(set(controls) - set(known))
+        if missing:
+            log.warning("this camera has no %s: left out", ", ".join(missing))
+        return {name: _within(value, known[name]) for name, value in controls.items() if name in known}
+
+    def _turns(self, section: CameraSection) -> object:
+        """What the camera's own thread does with each completed frame: count it, and set light and focus of one to come."""
+        known = self._camera.camera_controls
+        exposures = section.exposures_us if "ExposureTime" in known else ()
+        lenses = section.lens_positions_dioptre if "LensPosition" in known else ()
+
+        def turn(_request: object) -> None:
+            self._seen += 1
+            controls: dict[str, object] = {}
+            if len(exposures) > 1:
+                controls["ExposureTime"] = _within(exposures[self._seen % len(exposures)], known["ExposureTime"])
+            if len(lenses) > 1 and self._seen % FRAMES_PER_FOCUS == 0:
+                controls["LensPosition"] = _within(lenses[self._seen // FRAMES_PER_FOCUS % len(lenses)], known["LensPosition"])
+            if controls:
+                self._camera.set_controls(controls)
+
+        return turn
+
+    # ---------------------------------------------------------------- frames
+
+    def _newest(self) -> _Request:
+        try:
+            request: _Request = self._camera.capture_request(wait=self._silence_s)
+        except TimeoutError as error:
+            raise CameraStopped(f"no frame for {self._silence_s:g} s") from error
+        except RuntimeError as error:
+            raise CameraStopped(f"picamera2: {error}") from error
+        return request
+
+    def _frame(self, buffer: Luma, metadata: Mapping[str, object], name: str) -> Frame:
+        rows = buffer.reshape(-1)[: self._stride * self._height].reshape(self._height, self._stride)
+        exposure, lens = metadata.get("ExposureTime"), metadata.get("LensPosition")
+        return Frame(
+            rows[:, : self._width],
+            self._taken_ns(metadata.get("SensorTimestamp")),
+            name,
+            exposure if isinstance(exposure, int) else None,
+            float(lens) if isinstance(lens, int | float) else None,
+        )
+
+    def _taken_ns(self, sensor_ns: object) -> int:
+        """CLOCK_BOOTTIME of the sensor → CLOCK_MONOTONIC. They differ by the time that the machine was suspended."""
+        now_ns = self._timer.now_ns()
+        if not isinstance(sensor_ns, int):
+            return now_ns
+        taken_ns = sensor_ns - (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - now_ns)
+        return taken_ns if 0 <= now_ns - taken_ns <= STALE_NS else now_ns
+
+
+def _fixed_controls(section: CameraSection) -> dict[str, object]:
+    period_us = max(round(1_000_000 / section.fps), *section.exposures_us)
+    return {
+        "AeEnable": False,
+        "AwbEnable": False,
+        "ExposureTime": section.exposures_us[0],
+        "AnalogueGain": section.gain,
+        "AfMode": MANUAL,
+        "LensPosition": section.lens_positions_dioptre[0],
+        "FrameDurationLimits": (period_us, period_us),
+        "NoiseReductionMode": OFF,
+    }
+
+
+def _within(value: object, limits: tuple[object, object, object]) -> object:
+    """The value, moved into the control's range where that is one of plain numbers."""
+    low, high, _ = limits
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if not isinstance(low, int | float) or not isinstance(high, int | float) or high <= low:
+        return value
+    return type(value)(min(max(value, low), high))
+
+
+def _load() -> ModuleType:
+    """Importing picamera2 takes a second and libcamera with it: only on a gate that has a camera."""
+    try:
+        importlib.import_module("libcamera")
+    except ImportError as error:
+        raise MissingPackage(f"the Pi's camera needs the package `python3-libcamera`: {error}") from error
+    try:
+        return importlib.import_module("picamera2")
+    except ImportError as error:
+        raise MissingPackage(f"the Pi's camera needs the package `python3-picamera2`: {error}") from error
