@@ -1,0 +1,237 @@
+"""Which decoder looks at which form of a frame, and when.
+
+A rung is a decoder and what is done to the picture first. zxing-cpp reads a
+third more than zbar at a tenth of the cost, and zbar on an adaptive threshold
+reads some that zxing-cpp misses, so the first looks at every frame and the
+second when it is worth it. ``Planner`` decides that and is pure; ``Ladder``
+carries it out.
+
+Several codes in one frame: each decoder returns all that it finds. When one
+has found something, the others look only as often as at an idle scene, since
+a second code that only they can read will stay in view for more than a few
+frames; in a single pass two kinds of decoder look in any case.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from device.core.types import Box
+from device.errors import MissingPackage
+from device.eye.camera import Luma
+from device.eye.decoder import Decoder, Look, ZbarDecoder, ZxingDecoder, merged, placed
+from device.eye.filters import adaptive, differs, double, half, softened, thumbnail
+
+log = logging.getLogger(__name__)
+
+Prepare = Callable[[Luma], Luma]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One look: ``prepare`` the picture, hand it to the decoder of that name.
+
+    ``scale`` is pixels of the frame for one of the prepared picture. A frame
+    of fewer than ``least_px`` or more than ``most_px`` pixels skips the rung.
+    """
+
+    name: str
+    decoder: str
+    prepare: Prepare
+    scale: float = 1.0
+    least_px: int = 1
+    most_px: int = 100_000_000
+
+
+def _as_it_is(pixels: Luma) -> Luma:
+    return pixels
+
+
+def _half_adaptive(pixels: Luma) -> Luma:
+    return adaptive(half(pixels))
+
+
+def _double_softened(pixels: Luma) -> Luma:
+    return softened(softened(double(pixels)))
+
+
+SMALL_PX: Final = 1_000_000
+"""Up to here a picture is worth doubling: modules may be down to two pixels."""
+
+LARGE_PX: Final = 400_000
+"""From here on half the size still has modules to read."""
+
+ZXING: Final = Rung("zxing", "zxing", _as_it_is)
+ZXING_PLAIN: Final = Rung("zxing-plain", "zxing-plain", _as_it_is)
+ZBAR: Final = Rung("zbar", "zbar", _as_it_is)
+ZBAR_ADAPTIVE: Final = Rung("zbar-adaptive", "zbar", adaptive)
+ZBAR_HALF: Final = Rung("zbar-half", "zbar", _half_adaptive, scale=2.0, least_px=LARGE_PX)
+
+SINGLE_PASS: Final = (ZXING, ZXING_PLAIN, ZBAR_ADAPTIVE)
+"""Look at each picture in any case."""
+
+SINGLE_PASS_DEEP: Final = (
+    ZBAR,
+    Rung("zxing-half", "zxing", half, scale=2.0, least_px=LARGE_PX),
+    Rung("zxing-plain-half", "zxing-plain", half, scale=2.0, least_px=LARGE_PX),
+    ZBAR_HALF,
+    Rung("zxing-double", "zxing", double, scale=0.5, most_px=SMALL_PX),
+    Rung("zxing-plain-double", "zxing-plain", double, scale=0.5, most_px=SMALL_PX),
+    Rung("zxing-soft-double", "zxing", _double_softened, scale=0.5, most_px=SMALL_PX),
+    Rung("zbar-soft-double", "zbar", _double_softened, scale=0.5, most_px=SMALL_PX),
+)
+"""Look one after the other until something is read and no symbol is left that could not be."""
+
+LIVE_EVERY: Final = (ZXING,)
+LIVE_DEAR: Final = (ZBAR_HALF, ZBAR_ADAPTIVE)
+
+ZBAR_ONLY_EVERY: Final = (Rung("zbar-half", "zbar", _half_adaptive, scale=2.0),)
+ZBAR_ONLY_DEAR: Final = (ZBAR_ADAPTIVE, ZBAR)
+"""A machine without zxing-cpp."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """How much the dear rungs may take.
+
+    ``dear_share`` of one core on average, with at most ``burst_s`` of core
+    time saved up; in a scene at rest one looks at each ``every``-th frame.
+    """
+
+    dear_share: float = 0.25
+    every: int = 5
+    burst_s: float = 0.3
+
+
+class Planner:
+    """When a dear rung may look. Pure: times come in, nothing is read from a clock.
+
+    It may when the scene has changed or a symbol is in view that nobody could
+    read, and otherwise at each ``every``-th frame, as long as the core time
+    given to dear rungs lasts: so a slow machine looks less often and is never
+    late with the cheap look.
+    """
+
+    def __init__(self, settings: LiveSettings, rungs: int) -> None:
+        self._settings = settings
+        self._rungs = rungs
+        self._saved_ns = settings.burst_s * 1e9
+        self._at_ns: int | None = None
+        self._since = 0
+        self._next = 0
+
+    def dear(self, now_ns: int, *, read: bool, glimpsed: bool, changed: bool) -> int | None:
+        """The number of the dear rung that looks at this frame, in turn; None for none."""
+        self._save(now_ns)
+        self._since += 1
+        eager = not read and (glimpsed or changed)
+        if not self._rungs or self._saved_ns <= 0 or not (eager or self._since >= self._settings.every):
+            return None
+        self._since = 0
+        chosen, self._next = self._next, (self._next + 1) % self._rungs
+        return chosen
+
+    def spent(self, cpu_ns: int) -> None:
+        """What the look cost. The account may go into debt by one look."""
+        self._saved_ns -= cpu_ns
+
+    def _save(self, now_ns: int) -> None:
+        elapsed_ns = 0 if self._at_ns is None else now_ns - self._at_ns
+        self._at_ns = now_ns
+        self._saved_ns = min(self._saved_ns + elapsed_ns * self._settings.dear_share, self._settings.burst_s * 1e9)
+
+
+LIGHTS: Final = 16
+"""So many exposures are kept apart. A camera that reports a new one each frame must not fill the memory."""
+
+CROP_MARGIN: Final = 0.25
+"""Around a symbol that could not be read, so much of its size is looked at too: its corners are guesses."""
+
+
+class Ladder:
+    """Decoders, rungs and the memory of the frames before. Not for use from several threads."""
+
+    def __init__(
+        self,
+        decoders: Iterable[Decoder],
+        settings: LiveSettings = LiveSettings(),
+        cpu_ns: Callable[[], int] = time.thread_time_ns,
+    ) -> None:
+        """``decoders`` by preference; rungs of decoders that are not among them are left out."""
+        self._decoders: Mapping[str, Decoder] = {decoder.name: decoder for decoder in decoders}
+        every, dear = (LIVE_EVERY, LIVE_DEAR) if "zxing" in self._decoders else (ZBAR_ONLY_EVERY, ZBAR_ONLY_DEAR)
+        self._every = self._usable(every)
+        self._dear = self._usable(dear)
+        self._planner = Planner(settings, len(self._dear))
+        self._cpu_ns = cpu_ns
+        self._before: dict[str, Luma] = {}
+
+    @property
+    def decoders(self) -> tuple[Decoder, ...]:
+        """All that may look."""
+        return tuple(self._decoders.values())
+
+    def one_shot(self, pixels: Luma) -> Look:
+        """All that can be read in this picture in one pass, with no memory of others: for judging files one by one."""
+        look = merged(self._climb(rung, pixels) for rung in self._usable(SINGLE_PASS))
+        for rung in self._usable(SINGLE_PASS_DEEP):
+            if look.readings and not look.glimpses:
+                break
+            look = merged([look, self._climb(rung, pixels)])
+        return look
+
+    def live(self, pixels: Luma, now_ns: int, light: str = "") -> Look:
+        """What is read in one frame of many. ``light`` keeps apart frames of different exposure when looking for a change."""
+        changed = self._changed(pixels, light)
+        look = merged(self._climb(rung, pixels) for rung in self._every)
+        chosen = self._planner.dear(now_ns, read=bool(look.readings), glimpsed=bool(look.glimpses), changed=changed)
+        if chosen is None:
+            return look
+        before_ns = self._cpu_ns()
+        dearer = self._closely(pixels, look.glimpses) if look.glimpses else [self._climb(self._dear[chosen], pixels)]
+        self._planner.spent(self._cpu_ns() - before_ns)
+        return merged([look, *dearer])
+
+    def _closely(self, pixels: Luma, glimpses: Iterable[Box]) -> list[Look]:
+        """Another decoder, only where a symbol stands that the first could not read: a small part of the frame, so cheap."""
+        looks = []
+        for box in list(glimpses)[:3]:
+            left, top, crop = _cut(pixels, box)
+            looks.append(placed(self._climb(ZBAR_ADAPTIVE, crop), ZBAR_ADAPTIVE.name, 1.0, left, top))
+        return looks
+
+    def _climb(self, rung: Rung, pixels: Luma) -> Look:
+        if not rung.least_px <= pixels.size <= rung.most_px:
+            return Look()
+        return placed(self._decoders[rung.decoder].look(rung.prepare(pixels)), rung.name, rung.scale)
+
+    def _changed(self, pixels: Luma, light: str) -> bool:
+        now = thumbnail(pixels)
+        if len(self._before) > LIGHTS:
+            self._before.clear()
+        before = self._before.get(light)
+        self._before[light] = now
+        return before is None or differs(before, now)
+
+    def _usable(self, rungs: Iterable[Rung]) -> tuple[Rung, ...]:
+        return tuple(rung for rung in rungs if rung.decoder in self._decoders)
+
+
+def _cut(pixels: Luma, box: Box) -> tuple[int, int, Luma]:
+    margin_x, margin_y = int(box.width * CROP_MARGIN) + 1, int(box.height * CROP_MARGIN) + 1
+    left, top = max(0, box.left - margin_x), max(0, box.top - margin_y)
+    return left, top, pixels[top : max(top, box.top + box.height + margin_y), left : max(left, box.left + box.width + margin_x)]
+
+
+def make_ladder() -> Ladder:
+    """With all decoders that this machine has. Raises MissingPackage without libzbar, which every machine has to have."""
+    decoders: list[Decoder] = [ZbarDecoder()]
+    try:
+        decoders += [ZxingDecoder(), ZxingDecoder(plain=True)]
+    except MissingPackage as error:
+        log.warning("%s; zbar reads alone, and fewer codes", error)
+    return Ladder(decoders)
