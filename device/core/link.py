@@ -20,6 +20,9 @@ DATAGRAM_LIMIT_BYTES: Final = 8192
 OVERSIZE_KEPT_BYTES: Final = PAYLOAD_LIMIT_BYTES + 1
 """Of a payload over the limit, so many bytes cross the link: enough to see that it is too long."""
 
+PARENT_VARIABLE: Final = "GATE_EYE_PARENT"
+"""Environment of an eye that a gate started for itself: the gate's process id. Such an eye ends with its gate."""
+
 _Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 _Pixels = Annotated[int, Field(ge=-100_000, le=100_000)]
 _Name = Annotated[str, Field(max_length=64)]
