@@ -129,7 +129,7 @@ def _sentence(line: dict[str, Json]) -> str:
         return f"{line['frame']}: {line['error']}"
     codes = line["codes"]
     if not isinstance(codes, list) or not codes:
-        return f"{line['frame']}: –"
+        return f"{line['frame']}: nothing read"
     return "\n".join(f"{line['frame']}: {_said(code)}" for code in codes if isinstance(code, dict))
 
 

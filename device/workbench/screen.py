@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -42,7 +42,7 @@ class Screen:
         self._answers: deque[str] = deque(maxlen=KEPT)
         self._loop: Loop | None = None
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> Self:
         if self._live is not None:
             self._live.start()
         return self
@@ -81,10 +81,9 @@ class Screen:
             lamps.append("●" if level > 0 else "○", style=COLOURS[lamp.value] if level > 0 else "grey30")
             lamps.append(f" {lamp.value}   ", style="bold" if level > 0 else "grey42")
         lamps.append("♪ " + (f"{snapshot.tone_hz} Hz" if snapshot.tone_hz else ""), style="bold" if snapshot.tone_hz else "grey42")
-        answers = [
-            Text(f"  {answer}", style="default" if index == len(self._answers) - 1 else "grey50")
-            for index, answer in enumerate(self._answers)
-        ]
+        answers = [Text(f"  {answer}", style="grey50") for answer in self._answers]
+        if answers:
+            answers[-1].style = "bold"
         filler = [Text("")] * (KEPT - len(answers))
         return Panel(Group(lamps, Text(""), *answers, *filler, Text(""), self._counts()), title="gate demo", width=78)
 
@@ -94,7 +93,8 @@ class Screen:
         tally, beat = self._loop.tally, self._loop.beat
         frames = 0 if beat is None else beat.frames
         return Text(
-            f"  {frames} frames   {tally.decisions} decisions   {tally.accepted} accepted   {tally.rejected} rejected   {tally.recorded} recorded",
+            f"  {frames} frames   {tally.decisions} decisions   {tally.accepted} accepted   "
+            f"{tally.rejected} rejected   {tally.recorded} recorded",
             style="dim",
         )
 

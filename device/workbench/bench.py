@@ -1,0 +1,161 @@
+"""`gate bench`: every figure that this project claims, measured again on this machine.
+
+Four parts. ``stages``: from frame to lamp in the whole gate. ``eye``: what an
+empty frame costs, beside plain pyzbar in the same run. ``drain``: how fast a
+backlog reaches the province over loopback. ``memory``: resident memory of both
+processes after many events. Ratios mean more than times: the machine differs.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from PIL import Image
+
+from device import config as configuration
+from device.core.types import Channel, Entry
+from device.edges.health import resident_bytes
+from device.gate import STATUS_FILE, Gate, open_journal, open_uplink
+from device.workbench import people
+from device.workbench.bench_eye import bench_eye
+from device.workbench.broker import PrivateBroker
+from device.workbench.scenes import Look, View, scene
+from device.workbench.stage import Stage, collector, received_checkins, stop_process
+from device.workbench.status import read_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from device.core.types import Json
+
+STAGE_CODES: Final = 150
+STAGE_FPS: Final = 5.0
+"""Slow enough that no frame waits for another: what is measured is the gate, not a queue."""
+MEMORY_CODES: Final = 100
+DRAIN_LIMIT_S: Final = 600.0
+MEMORY_LIMIT_S: Final = 1800.0
+
+
+def run_bench(only: str | None = None, events: int = 10_000) -> dict[str, Any]:
+    """Measure one part, or all. Keys are the names of the parts, and ``on`` says on what."""
+    parts: dict[str, Callable[[], Mapping[str, Any]]] = {
+        "eye": bench_eye,
+        "stages": bench_stages,
+        "drain": lambda: bench_drain(events),
+        "memory": lambda: bench_memory(events),
+    }
+    chosen = parts if only is None else {only: parts[only]}
+    return {"on": machine(), **{name: dict(part()) for name, part in chosen.items()}}
+
+
+def machine() -> dict[str, Json]:
+    """What the figures were measured on."""
+    model = next((line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    libraries = {name: version(name) for name in ("pyzbar", "numpy", "paho-mqtt", "cryptography")}
+    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "libraries": {**libraries}}
+
+
+def bench_stages() -> dict[str, Any]:
+    """From frame to lamp, by stage, in milliseconds: real eye process, real journal on this disk, mock pins."""
+    with tempfile.TemporaryDirectory(prefix="gate-bench-") as name:
+        folder = Path(name)
+        _draw_codes(folder / "frames", STAGE_CODES, (1280, 720))
+        overrides = {"camera": {"fps": STAGE_FPS, "loop": False}}
+        stage = Stage(folder / "gate", f"folder:{folder / 'frames'}", overrides=overrides)
+        with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
+            limit = time.monotonic() + 60 + STAGE_CODES / STAGE_FPS
+            while not gate.loop.source_ended and time.monotonic() < limit:
+                gate.loop.turn(0.05)
+            tally = gate.loop.tally
+            return {
+                "decisions": tally.decisions,
+                "frame": "1280x720",
+                "decode_ms": tally.read_ms.summary(),
+                "link_ms": tally.link_ms.summary(),
+                "decide_ms": tally.decide_ms.summary(),
+                "record_ms": tally.record_ms.summary(),
+                "signal_ms": tally.signal_ms.summary(),
+                "frame_to_lamp_ms": tally.lamp_ms.summary(),
+                "record_late": tally.record_late,
+            }
+
+
+def bench_drain(events: int) -> dict[str, Any]:
+    """Events for each second from a waiting journal to Mosquitto on loopback, by what confirms them."""
+    return {"events": events} | {f"{confirm}_per_s": _drained_per_s(events, confirm) for confirm in ("collector", "broker")}
+
+
+def bench_memory(events: int) -> dict[str, Any]:
+    """Resident memory of both processes after so many decisions, with a broker and a collector connected."""
+    with tempfile.TemporaryDirectory(prefix="gate-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        _draw_codes(folder / "frames", MEMORY_CODES, (640, 480))
+        broker = stack.enter_context(PrivateBroker())
+        stack.enter_context(collector(broker.port, folder / "province.sqlite"))
+        overrides = {"camera": {"fps": 200.0}, "policy": {"duplicate_window_s": 0.0, "rearm_s": 0.1}}
+        stage = Stage(folder / "gate", f"folder:{folder / 'frames'}", broker.port, overrides)
+        command = [sys.executable, "-m", "device.cli", "run", "--config", str(stage.config_path)]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        stack.callback(stop_process, process)
+        first = _memory_at(stage, process, min(500, events))
+        last = _memory_at(stage, process, events)
+        return {"after_first": first, "after_last": last}
+
+
+def _drained_per_s(events: int, confirm: str) -> float:
+    with tempfile.TemporaryDirectory(prefix="gate-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        broker = stack.enter_context(PrivateBroker())
+        database = folder / "province.sqlite"
+        stack.enter_context(collector(broker.port, database))
+        overrides = {"broker": {"confirm": confirm, "backlog_per_s": 100_000.0, "keep_after_puback_h": 0.0}}
+        stage = Stage(folder / "gate", "folder:none", broker.port, overrides)
+        config = configuration.load(stage.config_path)
+        parts = open_journal(config)
+        journal = stack.enter_context(closing(parts.journal))
+        futures = [journal.record(_entry(number, parts.clock.reading())) for number in range(events)]
+        for future in futures:
+            future.result()
+        started = time.monotonic()
+        uplink = stack.enter_context(closing(open_uplink(config, parts)))
+        uplink.start()
+        while journal.bounds().waiting and time.monotonic() - started < DRAIN_LIMIT_S:
+            time.sleep(0.02)
+        seconds = time.monotonic() - started
+        delivered = events - journal.bounds().waiting
+        return round(delivered / seconds, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    decisions: int
+    gate_mib: float
+    eye_mib: float
+    seconds: float
+
+
+def _memory_at(stage: Stage, process: subprocess.Popen[bytes], decisions: int) -> dict[str, float]:
+    started = time.monotonic()
+    while time.monotonic() - started < MEMORY_LIMIT_S and process.poll() is None:
+        status = read_status(stage.folder / "run")
+        if status is not None and status["decisions"]["decisions"] >= decisions:
+            gate, eye = resident_bytes(process.pid), resident_bytes(status["eye"]["pid"])
+            return {
+                "decisions": status["decisions"]["decisions"],
+                "gate_mib": round((gate or 0) / 2**20, 1),
+                "eye_mib": round((eye or 0) / 2**20, 1),
+            }
+        time.sleep(0.2)
+    raise RuntimeError(f"the gate did not reach {decisions} decisions")
