@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from random import Random
 
 from device.core.types import PAYLOAD_LIMIT_BYTES, Sex
 from device.workbench.foreign import foreign_codes
@@ -18,6 +19,20 @@ def test_same_seed_gives_the_same_people() -> None:
     assert people(20, seeded(3)) == people(20, seeded(3))
     assert people(20, seeded(3)) != people(20, seeded(4))
     assert foreign_codes(seeded(3)) == foreign_codes(seeded(3))
+
+
+class NarrowChance(Random):
+    """A generator that draws its numbers from very few."""
+
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+        """One of the first three numbers of the range."""
+        del stop, step
+        return super().randrange(min(start, 3))
+
+
+def test_number_that_is_drawn_twice_is_given_once() -> None:
+    """Where chance repeats itself, the second person of a number is left out and another is made."""
+    assert len({person.number for person in people(25, NarrowChance(1))}) == 25
 
 
 def test_no_two_people_share_a_number() -> None:

@@ -37,6 +37,12 @@ def test_symbol_holds_the_bytes_it_was_given(payload: bytes) -> None:
     assert code.bytes == payload
 
 
+def test_digits_are_written_as_bytes_like_anything_else() -> None:
+    """The same number of bytes makes the same size of symbol, so no shorter mode was chosen for what the bytes look like."""
+    sizes = {len(modules(payload)) for payload in (b"0" * 60, b"A" * 60, b"\x93\x5f" * 30, b"\xff" * 60)}
+    assert len(sizes) == 1
+
+
 def test_quiet_zone_is_four_light_modules_on_each_side() -> None:
     """The standard's border is part of the grid."""
     dark = modules(b"x")
