@@ -27,6 +27,7 @@ from device.core.wire.events import (
     Stop,
     Storage,
     Terms,
+    Trouble,
     UplinkTrouble,
     audit_data,
     checkin_data,
@@ -45,10 +46,12 @@ from device.core.wire.messages import (
     ListManifest,
     Percentiles,
     State,
+    gathered,
 )
-from device.core.wire.topics import Topic, down, is_gate, parse_topic, source, up
+from device.core.wire.topics import ALL, Topic, down, down_filter, is_gate, parse_topic, source, up
 
 __all__ = [
+    "ALL",
     "RANGES_LIMIT",
     "Ack",
     "AuditEvent",
@@ -85,6 +88,7 @@ __all__ = [
     "Storage",
     "Terms",
     "Topic",
+    "Trouble",
     "Unreadable",
     "UplinkTrouble",
     "audit_data",
@@ -92,8 +96,10 @@ __all__ = [
     "checkin_data",
     "compact",
     "down",
+    "down_filter",
     "encode",
     "freeze_event",
+    "gathered",
     "is_gate",
     "parse_topic",
     "read",

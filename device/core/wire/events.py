@@ -26,6 +26,7 @@ AUDIT_TYPE: Final = "vn.gate.audit.v1"
 CHECKIN_SCHEMA: Final = "urn:gate:schema:checkin:v1"
 AUDIT_SCHEMA: Final = "urn:gate:schema:audit:v1"
 
+Trouble = Literal["held", "resumed", "refused", "taken_over"]
 CommandStatus = Literal["received", "executing", "succeeded", "failed", "rejected", "expired", "interrupted"]
 
 
@@ -81,8 +82,6 @@ class Checkin(Fact):
     """Content of the code that is implausible but possible. Refuses nobody."""
     decide_ms: Amount
     """From the code's bytes to the decision, in milliseconds."""
-    durable_ms: Amount | None = None
-    """From the decision until the event was durable, in milliseconds, where it is known."""
     purpose: Text
     legal_basis: Text
     payload_length: Count | None = None
@@ -186,7 +185,7 @@ class UplinkTrouble(Fact):
     """The broker takes no events for a reason that somebody must see to, or takes them again."""
 
     what: Literal["uplink"] = "uplink"
-    state: Literal["held", "resumed", "refused", "taken_over"]
+    state: Trouble
     reason: Code
 
 

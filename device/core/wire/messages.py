@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from device.core.timeline import ClockState
-from device.core.wire.base import Amount, Code, Count, Digest, Heard, Name, Said, Seq, Signature, Text, Time, Uuid, Version
+from device.core.wire.base import Amount, Code, Count, Digest, Heard, Name, Said, Seq, Signature, Text, Time, Uuid, Version, compact
 from device.core.wire.events import CommandStatus, ListUse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from device.core.types import Json
 
 RANGES_LIMIT = 1000
 """So many separate ranges fit one ack; the rest waits for the next."""
@@ -69,9 +74,9 @@ class Health(Said):
     version: Version
     boot: Annotated[str, Field(min_length=1, max_length=64)]
     session: Uuid
-    live: Lane
+    live: Lane | None = None
     """Events of the last minute that the province has not confirmed; counted at most."""
-    backlog: Lane
+    backlog: Lane | None = None
     """Older ones."""
     published: Count
     """Events taken by the broker since the program started, resent ones counted again."""
@@ -190,3 +195,27 @@ class ListManifest(Heard):
     issued: Time
     expires: Time
     signature: Signature
+
+
+SaidT = TypeVar("SaidT", bound=Said)
+
+
+def gathered(model: type[SaidT], own: Mapping[str, Json], given: Mapping[str, Json]) -> tuple[SaidT, list[str]]:
+    """A message of what its sender knows and what others gave, and the names of what did not fit.
+
+    A figure that cannot be read must not silence the others, so a given member
+    that the contract does not know, or of another type, is left out. Raises
+    ValidationError where ``own`` itself does not fit.
+    """
+    fitting = {name: value for name, value in given.items() if value is not None and name not in own}
+    left_out: list[str] = []
+    while True:
+        try:
+            return model.model_validate_json(compact({**fitting, **own})), left_out
+        except ValidationError as error:
+            wrong = {str(item["loc"][0]) for item in error.errors(include_input=False) if item["loc"]} & fitting.keys()
+            if not wrong:
+                raise
+            left_out += sorted(wrong)
+            for name in wrong:
+                del fitting[name]

@@ -63,6 +63,11 @@ def down(gate: str, kind: str, name: str = "") -> str:
     return _checked(Topic(gate, "down", kind, name))
 
 
+def down_filter(gate: str, kind: str) -> str:
+    """The filter that subscribes to all commands to a gate, or to all lists of one or of ``ALL``."""
+    return f"{down(gate, kind, 'x').removesuffix('x')}+"
+
+
 def parse_topic(text: str) -> Topic | None:
     """The topic in ``text``, or None for anything that the contract does not name."""
     match = _TOPIC.fullmatch(text)
