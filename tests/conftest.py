@@ -13,14 +13,14 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Times are not judged while the machine is shared, so no example has a deadline. The default profile always tries the
-# same examples: a red run can be repeated. `pytest --hypothesis-profile long` searches.
+# No example has a deadline: a busy machine is no fault. `quick` and `ci` always try the same examples, so that a red run
+# can be repeated; `long` searches. HYPOTHESIS_PROFILE or `pytest --hypothesis-profile` chooses.
 settings.register_profile("quick", deadline=None, max_examples=60, derandomize=True, database=None)
 settings.register_profile("ci", settings.get_profile("quick"), max_examples=200)
 settings.register_profile(
     "long", deadline=None, max_examples=5_000, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("quick")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 GRACE_S: Final = 2.0
 """A thread that was told to stop may take so long to end."""
