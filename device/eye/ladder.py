@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -185,16 +185,27 @@ class Ladder:
         return look
 
     def live(self, pixels: Luma, now_ns: int, light: str = "") -> Look:
-        """What is read in one frame of many. ``light`` keeps apart frames of different exposure when looking for a change."""
+        """What is read in one frame of many: all of ``looks`` as one."""
+        return merged(self.looks(pixels, now_ns, light))
+
+    def looks(self, pixels: Luma, now_ns: int, light: str = "") -> Iterator[Look]:
+        """One frame of many: the cheap look, and then, where the planner says so, what a dear one finds beyond it.
+
+        The first is there to be told before the second begins, so the lamp
+        never waits for a dear look at a second code. ``light`` keeps apart
+        frames of different exposure when looking for a change.
+        """
         changed = self._changed(pixels, light)
-        look = merged(self._climb(rung, pixels) for rung in self._every)
-        chosen = self._planner.dear(now_ns, read=bool(look.readings), glimpsed=bool(look.glimpses), changed=changed)
+        first = merged(self._climb(rung, pixels) for rung in self._every)
+        yield first
+        chosen = self._planner.dear(now_ns, read=bool(first.readings), glimpsed=bool(first.glimpses), changed=changed)
         if chosen is None:
-            return look
+            return
         before_ns = self._cpu_ns()
-        dearer = self._closely(pixels, look.glimpses) if look.glimpses else [self._climb(self._dear[chosen], pixels)]
+        dearer = self._closely(pixels, first.glimpses) if first.glimpses else [self._climb(self._dear[chosen], pixels)]
         self._planner.spent(self._cpu_ns() - before_ns)
-        return merged([look, *dearer])
+        known = {reading.payload for reading in first.readings}
+        yield Look(tuple(reading for reading in merged(dearer).readings if reading.payload not in known))
 
     def _closely(self, pixels: Luma, glimpses: Iterable[Box]) -> list[Look]:
         """Another decoder, only where a symbol stands that the first could not read: a small part of the frame, so cheap."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -19,7 +19,7 @@ from device.core.link import Beat, Glimpse, Message, Trouble
 from device.core.types import Sighting
 from device.errors import CameraMissing, CameraStopped, SourceUnreadable
 from device.eye.camera import BadFrame, Camera, Frame, Idle, Timer, open_camera
-from device.eye.decoder import Look
+from device.eye.decoder import Look, Reading
 from device.eye.ladder import Ladder
 from device.eye.link import Link
 from device.eye.process import Parent
@@ -197,16 +197,22 @@ class EyeLoop:
         counts = self.counts
         counts.frames += 1
         counts.taken_ns = frame.taken_ns
-        look = self._look(frame)
-        counts.read += bool(look.readings)
-        counts.empty += not look.readings and not look.glimpses
-        for message in _messages(look, frame, counts.frames, self._timer.now_ns()):
-            self._tell(message)
+        read = glimpsed = False
+        for look in self._looks(frame):
+            read = read or bool(look.readings)
+            glimpsed = glimpsed or bool(look.glimpses)
+            read_ns = self._timer.now_ns()
+            for reading in look.readings[:MOST_READINGS]:
+                self._tell(_sighting(reading, frame, counts.frames, read_ns))
+        counts.read += read
+        counts.empty += not read and not glimpsed
+        if glimpsed and not read:
+            self._tell(Glimpse(frame=counts.frames, taken_ns=frame.taken_ns))
 
-    def _look(self, frame: Frame) -> Look:
+    def _looks(self, frame: Frame) -> Iterable[Look]:
         if self._whole and frame.pixels.size <= SINGLE_PASS_PX:
-            return self._ladder.one_shot(frame.pixels)
-        return self._ladder.live(frame.pixels, self._timer.now_ns(), frame.light)
+            return [self._ladder.one_shot(frame.pixels)]
+        return self._ladder.looks(frame.pixels, self._timer.now_ns(), frame.light)
 
     def _bad(self, bad: BadFrame) -> None:
         self.counts.bad += 1
@@ -273,20 +279,16 @@ class EyeLoop:
         return False
 
 
-def _messages(look: Look, frame: Frame, number: int, read_ns: int) -> list[Message]:
-    found: list[Message] = [
-        Sighting(
-            payload=reading.payload,
-            frame=number,
-            taken_ns=frame.taken_ns,
-            read_ns=read_ns,
-            box=reading.box,
-            step=(f"{reading.step}@{frame.light}" if frame.light else reading.step)[:STEP_LETTERS],
-            partial=reading.partial,
-        )
-        for reading in look.readings[:MOST_READINGS]
-    ]
-    return found or ([Glimpse(frame=number, taken_ns=frame.taken_ns)] if look.glimpses else [])
+def _sighting(reading: Reading, frame: Frame, number: int, read_ns: int) -> Sighting:
+    return Sighting(
+        payload=reading.payload,
+        frame=number,
+        taken_ns=frame.taken_ns,
+        read_ns=read_ns,
+        box=reading.box,
+        step=(f"{reading.step}@{frame.light}" if frame.light else reading.step)[:STEP_LETTERS],
+        partial=reading.partial,
+    )
 
 
 def _trouble(code: str, what: str) -> Trouble:
