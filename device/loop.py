@@ -119,6 +119,7 @@ class Loop:
         self.state = State.STARTING
         self.tally = Tally()
         self.turns = 0
+        self._trouble: tuple[str, str] | None = None
         self.source_ended = False
         self.beat: Beat | None = None
 
@@ -154,13 +155,19 @@ class Loop:
             case Glimpse(taken_ns=taken_ns):
                 self._presence = presence.glimpse(self._presence, self._clamped(taken_ns))
             case Trouble(code=code, what=what):
-                self.tally.troubles += 1
-                self.source_ended = self.source_ended or code == "source_ended"
-                log.info("the eye reports %s: %s", code, ascii(what))
+                self._troubled(code, what)
             case Hello(pid=pid, source=source, decoders=decoders):
                 log.info("eye connected: pid %d, source %s, decoders %s", pid, ascii(source), ascii(", ".join(decoders)))
             case Beat():
                 self.beat = message
+
+    def _troubled(self, code: str, what: str) -> None:
+        """Told once for each change: the eye says a lasting trouble again and again."""
+        self.tally.troubles += 1
+        self.source_ended = self.source_ended or code == "source_ended"
+        if (code, what) != self._trouble:
+            self._trouble = (code, what)
+            log.info("the eye reports %s: %s", code, ascii(what))
 
     def _watch(self) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -9,8 +9,11 @@ import os
 import shutil
 from pathlib import Path
 
+from cryptography import x509
+
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _KIB = 1024
+_DAY_S = 86_400
 
 
 def resident_bytes(pid: int | None = None) -> int | None:
@@ -45,6 +48,15 @@ def disk_free_bytes(path: Path) -> int | None:
         return shutil.disk_usage(path).free
     except OSError:
         return None
+
+
+def certificate_days(path: Path, wall_ns: int) -> int | None:
+    """Whole days until the certificate in a PEM file expires, negative when it has; None where it cannot be read."""
+    try:
+        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        return None
+    return int((end.timestamp() - wall_ns / 1e9) // _DAY_S)
 
 
 def uptime_s() -> float | None:

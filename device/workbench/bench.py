@@ -8,6 +8,8 @@ processes after many events. Ratios mean more than times: the machine differs.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import platform
 import subprocess
@@ -15,7 +17,6 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -25,21 +26,26 @@ import numpy as np
 from PIL import Image
 
 from device import config as configuration
-from device.core.types import Channel, Entry
+from device.core.reasons import Reason
+from device.core.types import Assurance, Channel, Decision, Direction, Entry, Kind, Passage, Sign, Verdict
+from device.core.wire import Terms, checkin_data
 from device.edges.health import resident_bytes
-from device.gate import STATUS_FILE, Gate, open_journal, open_uplink
+from device.edges.herald import About
+from device.errors import GateError
+from device.gate import Gate, make_uplink, open_record
 from device.workbench import people
 from device.workbench.bench_eye import bench_eye
 from device.workbench.broker import PrivateBroker
 from device.workbench.scenes import Look, View, scene
-from device.workbench.stage import Stage, collector, received_checkins, stop_process
+from device.workbench.stage import Stage, collector, stop_process
 from device.workbench.status import read_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from device.core.types import Json
+    from device.core.types import ClockReading, Json
 
+SEED: Final = 4242
 STAGE_CODES: Final = 150
 STAGE_FPS: Final = 5.0
 """Slow enough that no frame waits for another: what is measured is the gate, not a queue."""
@@ -123,27 +129,22 @@ def _drained_per_s(events: int, confirm: str) -> float:
         overrides = {"broker": {"confirm": confirm, "backlog_per_s": 100_000.0, "keep_after_puback_h": 0.0}}
         stage = Stage(folder / "gate", "folder:none", broker.port, overrides)
         config = configuration.load(stage.config_path)
-        parts = open_journal(config)
-        journal = stack.enter_context(closing(parts.journal))
-        futures = [journal.record(_entry(number, parts.clock.reading())) for number in range(events)]
+        record = open_record(config)
+        journal = stack.enter_context(closing(record.journal))
+        futures = [journal.record(_entry(number, record.clock.reading())) for number in range(events)]
         for future in futures:
             future.result()
         started = time.monotonic()
-        uplink = stack.enter_context(closing(open_uplink(config, parts)))
+        uplink = make_uplink(config, record, About("0", "0", dict, dict))
+        if uplink is None:
+            raise GateError("the stage has no broker")
         uplink.start()
+        stack.callback(uplink.close)
         while journal.bounds().waiting and time.monotonic() - started < DRAIN_LIMIT_S:
             time.sleep(0.02)
         seconds = time.monotonic() - started
         delivered = events - journal.bounds().waiting
         return round(delivered / seconds, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sizes:
-    decisions: int
-    gate_mib: float
-    eye_mib: float
-    seconds: float
 
 
 def _memory_at(stage: Stage, process: subprocess.Popen[bytes], decisions: int) -> dict[str, float]:
@@ -158,4 +159,29 @@ def _memory_at(stage: Stage, process: subprocess.Popen[bytes], decisions: int) -
                 "eye_mib": round((eye or 0) / 2**20, 1),
             }
         time.sleep(0.2)
-    raise RuntimeError(f"the gate did not reach {decisions} decisions")
+    raise GateError(f"the gate did not reach {decisions} decisions")
+
+
+def _entry(number: int, at: ClockReading) -> Entry:
+    """A check-in as large as those of real people."""
+    subject = hashlib.sha256(str(number).encode()).hexdigest()
+    decision = Decision(Verdict.ACCEPT, Reason.ACCEPTED, Sign.ACCEPT_IN, Kind.CITIZEN_CARD, "11", Direction.IN, Assurance.DECLARED, subject)
+    sealed = base64.b64encode(hashlib.shake_256(subject.encode()).digest(200)).decode("ascii")
+    data = checkin_data(decision, Terms("bench", "1", "0", "benchmark", "none"), decide_ms=1.0, sealed=sealed)
+    return Entry(Channel.CHECKIN, data, at, Passage(subject, Direction.IN, at))
+
+
+def _draw_codes(folder: Path, count: int, size: tuple[int, int]) -> None:
+    """So many frames with a different card each, as a camera sees them."""
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(SEED)
+    view = View(px_per_module=3.5, turn_deg=8, tilt_deg=6, blur_px=0.4, noise=3, shade=0.2, contrast=0.8, look=Look.BADGE)
+    for number, person in enumerate(people.people(count, Random(SEED))):  # noqa: S311 - made-up people, the same each time
+        Image.fromarray(scene([people.can_cuoc(person)], view, noise, size)).save(folder / f"{number:05d}.png", compress_level=1)
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []

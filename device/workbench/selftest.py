@@ -28,8 +28,7 @@ from device.errors import ConfigError, GateError
 from device.eye.camera import BadFrame, Frame, open_camera
 from device.eye.ladder import make_ladder
 from device.eye.selfcheck import check as check_decoders
-from device.gate import STATUS_FILE
-from device.workbench.status import STALE_S
+from device.workbench.status import read_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,7 +77,7 @@ def run_selftest(config: GateConfig, *, as_json: bool) -> int:
 
 def rows_of(config: GateConfig) -> Iterator[Row]:
     """Every part in turn. A part that raises is a failed row, never the end of the test."""
-    busy = _running(config.gate.runtime_dir)
+    busy = read_status(config.gate.runtime_dir)
     parts: list[tuple[str, Callable[[], Row]]] = [
         ("files", lambda: _files(config)),
         ("decoders", _decoders),
@@ -214,17 +213,6 @@ def _broker(broker: BrokerSection) -> Row:
         else:
             how = "plain, on this machine"
     return Row("broker", Grade.PASS, f"{broker.host}:{broker.port} answers in {(time.monotonic_ns() - started_ns) / 1e6:.0f} ms, {how}")
-
-
-def _running(runtime_dir: Path) -> dict[str, Any] | None:
-    path = runtime_dir / STATUS_FILE
-    try:
-        if time.time() - path.stat().st_mtime > STALE_S:
-            return None
-        status: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return status
 
 
 def _eye_of(status: dict[str, Any]) -> Row:

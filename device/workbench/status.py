@@ -28,9 +28,22 @@ PROBLEMS: Final = {
 """Codes of the status file and what they say to a technician."""
 
 
+def read_status(runtime_dir: Path) -> dict[str, Any] | None:
+    """The status of the gate that runs here, None where none does."""
+    try:
+        return _read(runtime_dir / STATUS_FILE)
+    except NotRunning:
+        return None
+
+
 def print_status(runtime_dir: Path, *, as_json: bool) -> int:
     """Print the status. Returns 0 when the gate is well, 1 when it is not. Raises NotRunning when there is no gate to ask."""
-    path = runtime_dir / STATUS_FILE
+    status = _read(runtime_dir / STATUS_FILE)
+    print(json.dumps(status, ensure_ascii=False) if as_json else _drawn(status))
+    return 0 if not status["problems"] else 1
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         age_s = time.time() - path.stat().st_mtime
         status: dict[str, Any] = json.loads(path.read_bytes())
@@ -38,8 +51,7 @@ def print_status(runtime_dir: Path, *, as_json: bool) -> int:
         raise NotRunning(f"{path}: {error}") from error
     if age_s > STALE_S:
         raise NotRunning(f"{path}: last written {age_s:.0f} s ago")
-    print(json.dumps(status, ensure_ascii=False) if as_json else _drawn(status))
-    return 0 if not status["problems"] else 1
+    return status
 
 
 def _drawn(status: dict[str, Any]) -> str:

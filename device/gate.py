@@ -1,0 +1,293 @@
+"""The composition root: starts everything in order, stops it in reverse, supervises.
+
+Order: keys, clock, record, memory, pins, uplink, eye, loop. What is wrong with
+the configuration stops the start and is named. What is wrong with the world
+(no broker, no camera, a broken record, an unknown time) is reported, and the
+gate works as well as it can without.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final, Self
+
+from device import config as configuration
+from device.checks import check_needed, rules
+from device.core import timeline
+from device.core.machine import State
+from device.core.types import Channel, Entry
+from device.core.wire import ClockStep, Start, Stop, freeze_event
+from device.edges import health
+from device.edges.clock import SystemClock, certificate_floor_ns
+from device.edges.eye import EyeLink
+from device.edges.files import read_site_key, write_status
+from device.edges.herald import About
+from device.edges.journal import SqliteJournal
+from device.edges.seal import HpkeSealer
+from device.edges.signals import GpioSignals, shipped_score
+from device.edges.signer import Signer
+from device.edges.systemd import SystemdNotifier
+from device.edges.uplink import MqttUplink
+from device.judge import Judge
+from device.loop import Loop, LoopSettings
+from device.scribe import Scribe, lists_of, terms_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from device.config import GateConfig
+    from device.core.player import Snapshot
+    from device.core.types import ClockReading, Json, JsonObject
+
+log = logging.getLogger(__name__)
+
+VERSION: Final = version("gate-device")
+
+REPORT_NS: Final = 1_000_000_000
+"""How often the status file is written and the watchdog considered."""
+
+UPLINK_STALL_NS: Final = 60_000_000_000
+"""The uplink's supervisor goes round each second; standing still for so long, it hangs."""
+
+STATUS_FILE: Final = "status.json"
+
+SEAL_INFO: Final = "vn.gate.identity.v1/"
+"""What sealed identities are bound to, before the gate's id: HPKE's ``info``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The record and the clock that it trusts."""
+
+    clock: SystemClock
+    journal: SqliteJournal
+
+
+def open_record(config: GateConfig) -> Record:
+    """Open the journal, and raise the floor of the clock by what stands in it."""
+    clock = SystemClock()
+    sign = None
+    broker = config.broker
+    if broker is not None and broker.key is not None and broker.cert is not None:
+        sign = Signer(broker.key).sign
+        clock.raise_floor(certificate_floor_ns(broker.cert))
+    keep_s = broker.keep_after_puback_h * 3600 if broker is not None and broker.confirm == "broker" else 0.0
+    freeze = partial(freeze_event, sign=sign, gate=config.gate.id)
+    journal = SqliteJournal(config.journal.path, config.journal, clock, freeze, keep_confirmed_s=keep_s)
+    return Record(clock, journal)
+
+
+def make_uplink(config: GateConfig, record: Record, about: About) -> MqttUplink | None:
+    """The road to the province, where the configuration names a broker. It is not started yet."""
+    if config.broker is None:
+        return None
+    return MqttUplink(config.broker, config.gate, record.journal, record.clock, about, partial(_audit, record))
+
+
+def _audit(record: Record, data: JsonObject) -> None:
+    record.journal.record(Entry(Channel.AUDIT, data, record.clock.reading()))
+
+
+class Gate:
+    """One gate, from its keys to its lamps. A context manager: leaving it stops everything in reverse order.
+
+    ``config_path`` is handed on to the eye's own process. ``on_change`` is
+    called by the signals' thread after each change of the pins.
+    """
+
+    def __init__(
+        self,
+        config: GateConfig,
+        config_path: Path,
+        *,
+        on_change: Callable[[Snapshot], None] | None = None,
+        notifier: SystemdNotifier | None = None,
+    ) -> None:
+        check_needed(config, str(config_path))
+        self.config = config
+        self._notifier = notifier or SystemdNotifier()
+        self._on_change = on_change
+        self._reported_ns = 0
+        self._last: ClockReading | None = None
+        self._uplink_seen = (-1, 0)
+        with ExitStack() as stack:
+            self._start(stack, config, config_path)
+            self._stack = stack.pop_all()
+
+    def _start(self, stack: ExitStack, config: GateConfig, config_path: Path) -> None:
+        site_key = read_site_key(config.privacy.site_key)
+        record = open_record(config)
+        self.clock, self.journal = record.clock, record.journal
+        stack.callback(self.journal.close)
+        applied = rules(config)
+        self.scribe = Scribe(terms_of(config), lists_of(applied))
+        sealer = None if config.privacy.seal_to is None else HpkeSealer(config.privacy.seal_to)
+        judge = Judge(applied, site_key, sealer, (SEAL_INFO + config.gate.id).encode(), self.journal.passages())
+        self.signals = GpioSignals(
+            config.signals, shipped_score(), self.clock, runtime_dir=config.gate.runtime_dir, on_change=self._changed
+        )
+        stack.callback(self.signals.close)
+        self.uplink = make_uplink(config, record, About(VERSION, self.scribe.terms.policy, self.health, self.hello))
+        self.eye = EyeLink(config, self.clock, _eye_command(config_path) if config.eye.socket is None else None)
+        stack.callback(self.eye.close)
+        settings = LoopSettings(int(config.policy.rearm_s * 1e9), config.journal.budget_ms / 1000, config.journal.strict)
+        self.loop = Loop(settings, self.clock, eye=self.eye, judge=judge, scribe=self.scribe, journal=self.journal, signals=self.signals)
+        self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy))
+        if self.uplink is not None:
+            self.uplink.start()
+            stack.callback(self.uplink.close)
+
+    def __enter__(self) -> Self:
+        self._notifier.ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._notifier.stopping()
+        self.loop.stop()
+        self.loop.audit(Stop())
+        self._stack.close()
+
+    def run(self, stop: threading.Event) -> None:
+        """Turn the loop until ``stop`` is set."""
+        while not stop.is_set():
+            self.loop.turn()
+            self.supervise()
+
+    def supervise(self) -> None:
+        """Once a second: write the status, look at the clock, and feed the watchdog if every part made progress."""
+        now = self.clock.reading()
+        if now.monotonic_ns - self._reported_ns < REPORT_NS:
+            return
+        self._reported_ns = now.monotonic_ns
+        step_ms = 0 if self._last is None else timeline.step_ms(self._last, now)
+        self._last = now
+        if step_ms:
+            log.warning("the wall clock was set by %+d ms", step_ms)
+            self.loop.audit(ClockStep(step_ms=step_ms))
+        if self._in_progress(now.monotonic_ns):
+            self._notifier.alive()
+        self._report()
+
+    def hello(self) -> Mapping[str, Json]:
+        """What the hello message says beyond the uplink's own."""
+        return {"lists": [use.model_dump(mode="json", exclude_none=True) for use in self.scribe.lists], "clock": self._clock_state()}
+
+    def health(self) -> Mapping[str, Json]:
+        """What the health message says beyond the uplink's own figures."""
+        tally, journal, beat = self.loop.tally, self.journal.stats(), self.loop.beat
+        figures: dict[str, Json] = {
+            "dead_letters": journal["dead"],
+            "dropped": journal["dropped"],
+            "fsync_ms": journal["commit_ms"],
+            "decide_ms": {**tally.decide_ms.summary()},
+            "lamp_ms": {**tally.lamp_ms.summary()},
+            "fsync_over_budget": tally.record_late,
+            "decisions": tally.decisions,
+            "eye_restarts": self.eye.stats()["restarts"],
+            "cpu_celsius": health.cpu_temperature_celsius(),
+            "throttled_bits": health.throttled_bits(),
+            "memory_available_bytes": health.memory_available_bytes(),
+            "resident_bytes": health.resident_bytes(),
+            "disk_free_bytes": health.disk_free_bytes(self.config.journal.path.parent),
+            "storage_state": journal["storage_state"],
+            "clock": self._clock_state(),
+            "certificate_days": self._certificate_days(),
+            "lists": [use.model_dump(mode="json", exclude_none=True) for use in self.scribe.lists],
+            "uptime_s": health.uptime_s(),
+        }
+        if beat is not None:
+            age_s = max(0.0, (self.clock.monotonic_ns() - beat.taken_ns) / 1e9)
+            figures |= {"frames": beat.frames, "frame_age_s": round(age_s, 3), "frames_read": beat.read}
+        return figures
+
+    def problems(self) -> list[str]:
+        """What is not well, as codes: empty on a gate that works and is connected."""
+        uplink = {} if self.uplink is None else self.uplink.stats()
+        found = {
+            "eye_silent": self.loop.state is State.OUT_OF_SERVICE,
+            "storage": self.journal.stats()["storage_state"] != "ok",
+            "signals": bool(self.signals.stats()["failing"]) or not self.signals.alive,
+            "offline": self.uplink is not None and uplink["phase"] != "online",
+            "held": uplink.get("hold") is not None,
+            "list": any(use.version == "unreadable" for use in self.scribe.lists),
+            "clock": not self.clock.reading().trusted,
+        }
+        return [code for code, wrong in found.items() if wrong]
+
+    def _changed(self, snapshot: Snapshot) -> None:
+        self.loop.lit(snapshot.sign)
+        if self._on_change is not None:
+            self._on_change(snapshot)
+
+    def _in_progress(self, now_ns: int) -> bool:
+        """Whether writer, uplink and signals moved. The eye has a supervisor of its own, and this loop is what asks."""
+        if self.uplink is not None and self.uplink.progress != self._uplink_seen[0]:
+            self._uplink_seen = (self.uplink.progress, now_ns)
+        uplink_moves = self.uplink is None or now_ns - self._uplink_seen[1] < UPLINK_STALL_NS
+        return uplink_moves and self.signals.alive and self.journal.alive
+
+    def _report(self) -> None:
+        tally, journal = self.loop.tally, self.journal.stats()
+        decisions: dict[str, Json] = {
+            "decisions": tally.decisions,
+            "accepted": tally.accepted,
+            "rejected": tally.rejected,
+            "referred": tally.referred,
+            "recorded": tally.recorded,
+            "lamp_ms": {**tally.lamp_ms.summary()},
+        }
+        status: dict[str, Json] = {
+            "gate": self.config.gate.id,
+            "version": VERSION,
+            "state": self.loop.state.value,
+            "problems": [*self.problems()],
+            "decisions": decisions,
+            "journal": {**journal},
+            "uplink": {} if self.uplink is None else {**self.uplink.stats()},
+            "eye": {**self.eye.stats()},
+            "signals": {**self.signals.stats()},
+            "machine": {"resident_bytes": health.resident_bytes(), "cpu_celsius": health.cpu_temperature_celsius()},
+        }
+        try:
+            write_status(self.config.gate.runtime_dir / STATUS_FILE, status)
+        except OSError as error:
+            log.warning("the status file cannot be written: %s", error)
+        self._notifier.status(f"{self.loop.state.value}; {tally.decisions} decisions; {journal['waiting']} waiting")
+
+    def _clock_state(self) -> str:
+        reading = self.clock.reading()
+        if not reading.trusted:
+            return timeline.ClockState.UNSYNCED.value
+        return (timeline.ClockState.HOLDOVER if reading.held_over else timeline.ClockState.SYNCED).value
+
+    def _certificate_days(self) -> int | None:
+        broker = self.config.broker
+        reading = self.clock.reading()
+        if broker is None or broker.cert is None or not reading.trusted:
+            return None
+        return health.certificate_days(broker.cert, reading.wall_ns)
+
+
+def run_daemon(config_path: Path) -> int:
+    """The daemon, until SIGTERM or SIGINT. Returns the exit code."""
+    config = configuration.load(config_path)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    config.gate.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with Gate(config, config_path) as gate:
+        log.info("gate %s of site %s, version %s", config.gate.id, config.gate.site, VERSION)
+        gate.run(stop)
+    return 0
+
+
+def _eye_command(config_path: Path) -> Sequence[str]:
+    return [sys.executable, "-m", "device.eye", "--config", str(config_path)]
