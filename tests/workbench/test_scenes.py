@@ -65,8 +65,8 @@ def test_every_foreign_code_can_be_held_up() -> None:
 def test_several_codes_are_all_whole_in_one_frame(count: int) -> None:
     """Each has its own part of the frame, and no carrier covers another's code."""
     payloads = [citizen_card(person) for person in people(count, seeded(count))]
-    for turn_deg in (0, 15, 45, -60):
-        assert read(scene(payloads, View(2.5, turn_deg=turn_deg), generator())) == sorted(payloads)
+    for turn_deg in (0, 30, 90):
+        assert read(scene(payloads, View(3.0, turn_deg=turn_deg), generator())) == sorted(payloads)
 
 
 def test_same_seed_gives_the_same_frame() -> None:
