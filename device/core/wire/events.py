@@ -118,6 +118,8 @@ class Gap(Fact):
     cause: Code
     oldest: Time | None = None
     newest: Time | None = None
+    digest: Digest | None = None
+    """SHA-256 of the last dropped body, which the event after it names as `prev`; absent when none had a body yet."""
 
 
 class DeadLetter(Fact):
@@ -177,6 +179,10 @@ class JournalReplaced(Fact):
     old_epoch: Uuid | None = None
     salvaged: Count = 0
     """Events of the old file that were carried over, under new numbers."""
+    unreadable: Count = 0
+    """Places of the old file that could not be read: at least so many events may be lost."""
+    dropped: Count = 0
+    """Events that the old file had dropped and not yet told the province of."""
     kept_as: Text | None = None
     """Name of the old file, without its folder."""
 

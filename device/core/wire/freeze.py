@@ -41,8 +41,9 @@ def freeze_event(
 ) -> bytes:
     """The body of an event, final.
 
-    ``prev`` is the whole body frozen before this one in the same epoch, None
-    for the first. ``sign`` makes the signature of given bytes, None leaves the
+    ``prev`` is the SHA-256 digest (32 bytes) of the whole body frozen before
+    this one in the same epoch, None for the first; the record keeps it when
+    that body is gone. ``sign`` makes the signature of given bytes, None leaves the
     body unsigned. A row written by an older version is published as it is.
     """
     kind, schema = _KINDS[stored.channel]
@@ -65,7 +66,7 @@ def freeze_event(
         attributes["earliest"] = time_text(stamp.earliest_ns)
     if stamp.latest_ns is not None:
         attributes["latest"] = time_text(stamp.latest_ns)
-    attributes["data"] = {**stored.data, "prev": None if prev is None else body_digest(prev)}
+    attributes["data"] = {**stored.data, "prev": None if prev is None else prev.hex()}
     body = compact(attributes)
     return body if sign is None else _with_signature(body, sign(body))
 
