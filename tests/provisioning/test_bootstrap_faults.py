@@ -181,6 +181,7 @@ def test_a_failing_pip_is_explained_and_its_environment_not_trusted(machine: Pre
     assert run.status == 1
     assert words.splitlines()[-1] in run.err
     assert advice in run.err
+    assert "Retrying" not in run.err
     assert not run.called("gate")
     machine.forget("pip_fails")
     assert len(machine.run().installed) == 3
