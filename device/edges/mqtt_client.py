@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 USER_TIMEOUT_MS: Final = 30_000
 """Sent bytes that stay unacknowledged by TCP for so long break the connection: a dead link is noticed before the keep-alive does."""
 TURN_S: Final = 1.0
-UNREAD_LIMIT: Final = 64
-"""Messages handed up and not yet done with. Beyond it, unconfirmed messages are dropped and a flooding broker is left."""
 _NO_LIMIT: Final = 268_435_460
 """The largest packet that MQTT knows."""
 _OWN_ENDS: Final = {0x00: "goodbye", 0x8D: "keepalive"}
@@ -277,7 +275,8 @@ class Connection:
             self._emit(Answered(token, code.value))
 
     def _on_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
-        if self._unread >= UNREAD_LIMIT:
+        if self._unread >= self._peer.unread_limit:
+            # What the broker may forget is dropped; a broker that ignores our Receive Maximum is left.
             self.overflowed += 1
             if message.qos:
                 self._ended = Ended("flooded", None, "the broker sends more than it was allowed to")

@@ -41,6 +41,8 @@ class Peer:
     keepalive_s: int = 45
     receive_maximum: int = 8
     maximum_packet_bytes: int = 256 * 1024
+    unread_limit: int = 64
+    """Messages handed up and not yet done with, at most; more than the broker may send unanswered."""
     connect_timeout_s: float = 10.0
     connack_timeout_s: float = 20.0
 

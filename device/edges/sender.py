@@ -15,6 +15,7 @@ from device.core import broker_codes, wire
 from device.core.broker_codes import Fate
 from device.core.pacing import Backoff
 from device.core.sending import LIVE_AGE_S, Lane, Outcome, Pick, Window
+from device.core.spans import spans
 from device.core.types import Channel, Json
 from device.edges.mqtt_values import Connected, Publication
 from device.edges.outfeed import Feed
@@ -187,17 +188,6 @@ class Sender:
             lane: {"depth": depth[lane], "oldest_s": round(rows[0].age_s, 1)} if depth[lane] and rows else {"depth": depth[lane]}
             for lane, rows in oldest.items()
         }
-
-
-def spans(seqs: list[int]) -> list[tuple[int, int]]:
-    """Numbers as closed ranges, ascending."""
-    found: list[tuple[int, int]] = []
-    for seq in sorted(seqs):
-        if found and seq == found[-1][1] + 1:
-            found[-1] = (found[-1][0], seq)
-        else:
-            found.append((seq, seq))
-    return found
 
 
 def _live_depth(bounds: Bounds, live_floor: int) -> int:

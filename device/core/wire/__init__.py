@@ -6,6 +6,8 @@ what stands here. The documents in ``device/contract`` are generated from it.
 
 from device.core.wire.base import Heard, Said, Unreadable, compact, encode, read, sequence_text, time_text
 from device.core.wire.events import (
+    AUDIT_TYPE,
+    CHECKIN_TYPE,
     AuditEvent,
     AuditFact,
     Checkin,
@@ -19,7 +21,6 @@ from device.core.wire.events import (
     EyeLost,
     Gap,
     HeardEvent,
-    HeardGap,
     JournalReplaced,
     ListFate,
     ListUse,
@@ -41,6 +42,8 @@ from device.core.wire.messages import (
     ConfigReport,
     DesiredConfig,
     Health,
+    HeardHello,
+    HeardNotice,
     Hello,
     Lane,
     ListManifest,
@@ -52,6 +55,8 @@ from device.core.wire.topics import ALL, Topic, down, down_filter, is_gate, pars
 
 __all__ = [
     "ALL",
+    "AUDIT_TYPE",
+    "CHECKIN_TYPE",
     "RANGES_LIMIT",
     "Ack",
     "AuditEvent",
@@ -73,7 +78,8 @@ __all__ = [
     "Health",
     "Heard",
     "HeardEvent",
-    "HeardGap",
+    "HeardHello",
+    "HeardNotice",
     "Hello",
     "JournalReplaced",
     "Lane",

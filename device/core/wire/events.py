@@ -14,7 +14,23 @@ from pydantic import ConfigDict, Field
 from device.core.reasons import Reason
 from device.core.timeline import ClockState
 from device.core.types import Assurance, Channel, Decision, Direction, Kind, Verdict
-from device.core.wire.base import Amount, Code, Count, Digest, Heard, Name, Said, Seq, Sequence, Signature, Text, Time, Uuid, Version
+from device.core.wire.base import (
+    SEQ_LIMIT,
+    Amount,
+    Code,
+    Count,
+    Digest,
+    Heard,
+    Name,
+    Said,
+    Seq,
+    Sequence,
+    Signature,
+    Text,
+    Time,
+    Uuid,
+    Version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Many
@@ -292,10 +308,17 @@ class AuditEvent(_Event):
 class HeardData(Heard):
     """The part of ``data`` that whoever keeps events must understand; the rest may be newer than the reader."""
 
-    model_config = ConfigDict(extra="allow")
-
     prev: Digest | None
     what: Code | None = None
+    first: Any = None
+    last: Any = None
+
+    @property
+    def gap(self) -> tuple[int, int] | None:
+        """The range that a gap event declares lost."""
+        if self.what != "gap" or type(self.first) is not int or type(self.last) is not int:
+            return None
+        return (self.first, self.last) if 0 < self.first <= self.last <= SEQ_LIMIT else None
 
 
 class HeardEvent(Heard):
@@ -315,14 +338,6 @@ class HeardEvent(Heard):
     def seq(self) -> int:
         """Place within the epoch."""
         return int(self.sequence)
-
-
-class HeardGap(Heard):
-    """The ``data`` of a gap event, as a consumer reads it."""
-
-    what: Literal["gap"]
-    first: Seq
-    last: Seq
 
 
 @dataclass(frozen=True, slots=True)

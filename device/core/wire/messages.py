@@ -51,6 +51,18 @@ class Hello(Said):
     clock: ClockState | None = None
 
 
+class HeardHello(Heard):
+    """A hello as the province reads it."""
+
+    epoch: Uuid
+    oldest: Seq
+    newest: Seq
+
+
+class HeardNotice(Heard):
+    """Any message beside the record, as whoever only keeps the latest reads it: a JSON object."""
+
+
 class Percentiles(Said):
     """Of the newest values of a quantity."""
 
