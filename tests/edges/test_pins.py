@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,16 +20,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.config import BuzzerSection, LampSection, RelaySection, SignalsSection
-from device.core.player import Snapshot
+from device.core.player import Player, Snapshot
 from device.core.score import Lamp
+from device.core.signals import patterns
 from device.edges import pins as pins_module
 from device.edges.pins import Pins
+from device.edges.signals import shipped_score
 from device.errors import MissingPackage, PinsUnusable
 from tests.fakes.lgpio import FakeLgpio
 
 NAMES = ("green", "red", "amber", "blue", "white", "buzzer", "relay")
-DARK = Snapshot(0, None, dict.fromkeys(Lamp, 0.0), None, 0.0, relay=False)
-BRIGHT = Snapshot(0, None, dict.fromkeys(Lamp, 1.0), 2000, 1.0, relay=True)
+DARK: Snapshot = Player(patterns(shipped_score(), "normal", "full")).advance(0)
+BRIGHT = replace(DARK, lamps=dict.fromkeys(Lamp, 1.0), tone_hz=2000, volume=1.0, relay=True)
 
 
 def section(**keys: Any) -> SignalsSection:  # noqa: ANN401 - whatever the test is about
@@ -125,7 +128,7 @@ def test_any_pins_of_the_header_will_do(numbers: list[int]) -> None:
 def test_the_basic_kit_touches_two_lamps_and_the_buzzer(boards: list[Any]) -> None:
     """Pins of lamps that a small site does not have stay free for others."""
     pins = Pins(SignalsSection(pin_factory="mock", kit="basic"))
-    assert pins.apply(Snapshot(0, None, {Lamp.GREEN: 1.0, Lamp.RED: 1.0}, 2000, 1.0, relay=True))
+    assert pins.apply(replace(BRIGHT, lamps={Lamp.GREEN: 1.0, Lamp.RED: 1.0}))
     assert {info.name for info in boards[0].pins} == {"GPIO17", "GPIO27", "GPIO18"}
     pins.close()
 
@@ -144,7 +147,7 @@ def test_a_passive_buzzer_gets_its_tone_and_its_volume(boards: list[Any]) -> Non
     pin = boards[0].pin(18)
     heard = []
     for tone_hz, volume in ((2000, 1.0), (500, 1.0), (500, 0.1), (None, 0.1)):
-        pins.apply(Snapshot(0, None, DARK.lamps, tone_hz, volume, relay=False))
+        pins.apply(replace(DARK, tone_hz=tone_hz, volume=volume))
         heard.append((pin.frequency, round(pin.state, 3)))
     assert heard == [(2000, 0.5), (500, 0.5), (500, 0.05), (500, 0.0)]
     pins.close()
@@ -172,7 +175,7 @@ def test_a_pin_is_written_only_when_its_level_changes(boards: list[Any], monkeyp
     for info, pin in boards[0].pins.items():
         monkeypatch.setattr(pin, "_set_state", lambda _value, name=info.name: written.append(name))
     pins.apply(DARK)
-    pins.apply(Snapshot(9, None, {**DARK.lamps, Lamp.RED: 1.0}, None, 0.0, relay=False))
+    pins.apply(replace(DARK, lamps={**DARK.lamps, Lamp.RED: 1.0}))
     assert written == ["GPIO27"]
     pins.close()
 
