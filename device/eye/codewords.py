@@ -20,7 +20,7 @@ Modules = npt.NDArray[np.bool_]
 
 VERSIONS: Final = 40
 
-_CHECK_BYTES: Final = {
+CHECK_CODEWORDS: Final = {
     "L": "7 10 15 20 26 18 20 24 30 18 20 24 26 30 22 24 28 30 28 28 28 28 30 30 26 28 30 30 30 30 30 30 30 30 30 30 30 30 30 30",
     "M": "10 16 26 18 24 16 18 22 22 26 30 22 22 24 24 28 28 26 26 26 26 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28",
     "Q": "13 22 18 26 18 24 18 22 20 24 28 26 24 20 30 24 28 28 26 30 28 30 30 30 30 28 30 30 30 30 30 30 30 30 30 30 30 30 30 30",
@@ -28,7 +28,7 @@ _CHECK_BYTES: Final = {
 }
 """Error-correction codewords of each block, by level, for versions 1 to 40 (table 9 of the standard)."""
 
-_BLOCKS: Final = {
+BLOCKS: Final = {
     "L": "1 1 1 1 1 2 2 2 2 4 4 4 4 4 6 6 6 6 7 8 8 9 9 10 12 12 12 13 14 15 16 17 18 19 19 20 21 22 24 25",
     "M": "1 1 1 2 2 4 4 4 5 5 5 8 9 9 10 10 11 13 14 16 17 17 18 20 21 23 25 26 28 29 31 33 35 37 38 40 43 45 47 49",
     "Q": "1 1 2 2 4 4 6 6 8 8 8 10 12 16 12 17 16 18 21 20 23 23 25 27 29 34 34 35 38 40 43 45 48 51 53 56 59 62 65 68",
@@ -60,7 +60,7 @@ def data_codewords(modules: Modules, level: str, mask: int) -> bytes | None:
     rows, columns = _places(version)
     bits = upright[rows, columns] ^ _masked(mask, rows, columns)
     blocks = _blocks(np.packbits(bits[: len(bits) // 8 * 8]), version, level)
-    checks = int(_CHECK_BYTES[level].split()[version - 1])
+    checks = int(CHECK_CODEWORDS[level].split()[version - 1])
     corrected = [_corrected(block, checks) for block in blocks]
     whole = [block for block in corrected if block is not None]
     return b"".join(whole) if len(whole) == len(corrected) else None
@@ -136,8 +136,8 @@ def _masked(mask: int, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
 
 def _blocks(stream: npt.NDArray[np.uint8], version: int, level: str) -> list[bytes]:
     """Undo the interleaving. The last blocks hold one data codeword more than the first."""
-    count = int(_BLOCKS[level].split()[version - 1])
-    checks = int(_CHECK_BYTES[level].split()[version - 1])
+    count = int(BLOCKS[level].split()[version - 1])
+    checks = int(CHECK_CODEWORDS[level].split()[version - 1])
     short = len(stream) // count - checks
     long_from = count - len(stream) % count
     body = stream[: short * count].reshape(short, count)

@@ -73,7 +73,11 @@ def merged(looks: Iterable[Look]) -> Look:
             known = found.get(reading.payload, reading)
             box = max(known.box, reading.box, key=lambda box: box.area)
             found[reading.payload] = replace(known, box=box, partial=known.partial or reading.partial)
-    readings = sorted(found.values(), key=lambda reading: -reading.box.area)
+    readings: list[Reading] = []
+    for reading in sorted(found.values(), key=lambda reading: -reading.box.area):
+        # Of a part the decoders give different bytes: zbar puts a zero in the place of a missing neighbour.
+        if not (reading.partial and any(other.partial and _covers(other.box, reading.box) for other in readings)):
+            readings.append(reading)
     unread = {glimpse for glimpse in glimpses if not any(_covers(reading.box, glimpse) for reading in readings)}
     return Look(tuple(readings), tuple(sorted(unread, key=lambda box: -box.area)))
 

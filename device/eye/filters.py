@@ -27,7 +27,9 @@ def adaptive(pixels: Luma) -> Luma:
     image = Image.fromarray(np.ascontiguousarray(pixels))
     radius = max(1, min(image.size) // WINDOW_PART // 2)
     mean = np.asarray(image.filter(ImageFilter.BoxBlur(radius)))
-    return np.asarray(np.minimum(pixels, 255 - DARKER_BY) + np.uint8(DARKER_BY) > mean, dtype=np.uint8) * np.uint8(255)
+    # In eight bits, so without a step below zero: dark is what is less than the mean by DARKER_BY or more.
+    white = pixels >= np.maximum(mean, DARKER_BY - 1) - np.uint8(DARKER_BY - 1)
+    return white.astype(np.uint8) * np.uint8(255)
 
 
 def half(pixels: Luma) -> Luma:

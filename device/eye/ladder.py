@@ -46,6 +46,10 @@ class Rung:
     least_px: int = 1
     most_px: int = 100_000_000
 
+    def suits(self, pixels: Luma) -> bool:
+        """Whether a frame of this size is worth the rung."""
+        return self.least_px <= pixels.size <= self.most_px
+
 
 def _as_it_is(pixels: Luma) -> Luma:
     return pixels
@@ -116,24 +120,23 @@ class Planner:
     late with the cheap look.
     """
 
-    def __init__(self, settings: LiveSettings, rungs: int) -> None:
+    def __init__(self, settings: LiveSettings) -> None:
         self._settings = settings
-        self._rungs = rungs
         self._saved_ns = settings.burst_s * 1e9
         self._at_ns: int | None = None
         self._since = 0
-        self._next = 0
+        self._turn = -1
 
     def dear(self, now_ns: int, *, read: bool, glimpsed: bool, changed: bool) -> int | None:
-        """The number of the dear rung that looks at this frame, in turn; None for none."""
+        """Whose turn among the dear rungs it is, counted up from 0; None when none looks at this frame."""
         self._save(now_ns)
         self._since += 1
         eager = not read and (glimpsed or changed)
-        if not self._rungs or self._saved_ns <= 0 or not (eager or self._since >= self._settings.every):
+        if self._saved_ns <= 0 or not (eager or self._since >= self._settings.every):
             return None
         self._since = 0
-        chosen, self._next = self._next, (self._next + 1) % self._rungs
-        return chosen
+        self._turn += 1
+        return self._turn
 
     def spent(self, cpu_ns: int) -> None:
         """What the look cost. The account may go into debt by one look."""
@@ -166,7 +169,7 @@ class Ladder:
         every, dear = (LIVE_EVERY, LIVE_DEAR) if "zxing" in self._decoders else (ZBAR_ONLY_EVERY, ZBAR_ONLY_DEAR)
         self._every = self._usable(every)
         self._dear = self._usable(dear)
-        self._planner = Planner(settings, len(self._dear))
+        self._planner = Planner(settings)
         self._cpu_ns = cpu_ns
         self._before: dict[str, Luma] = {}
 
@@ -198,11 +201,11 @@ class Ladder:
         changed = self._changed(pixels, light)
         first = merged(self._climb(rung, pixels) for rung in self._every)
         yield first
-        chosen = self._planner.dear(now_ns, read=bool(first.readings), glimpsed=bool(first.glimpses), changed=changed)
-        if chosen is None:
+        turn = self._planner.dear(now_ns, read=bool(first.readings), glimpsed=bool(first.glimpses), changed=changed)
+        if turn is None:
             return
         before_ns = self._cpu_ns()
-        dearer = self._closely(pixels, first.glimpses) if first.glimpses else [self._climb(self._dear[chosen], pixels)]
+        dearer = self._closely(pixels, first.glimpses) if first.glimpses else self._dearly(pixels, turn)
         self._planner.spent(self._cpu_ns() - before_ns)
         known = {reading.payload for reading in first.readings}
         yield Look(tuple(reading for reading in merged(dearer).readings if reading.payload not in known))
@@ -215,8 +218,12 @@ class Ladder:
             looks.append(placed(self._climb(ZBAR_ADAPTIVE, crop), ZBAR_ADAPTIVE.name, 1.0, left, top))
         return looks
 
+    def _dearly(self, pixels: Luma, turn: int) -> list[Look]:
+        rungs = [rung for rung in self._dear if rung.suits(pixels)]
+        return [self._climb(rungs[turn % len(rungs)], pixels)] if rungs else []
+
     def _climb(self, rung: Rung, pixels: Luma) -> Look:
-        if not rung.least_px <= pixels.size <= rung.most_px:
+        if not rung.suits(pixels):
             return Look()
         return placed(self._decoders[rung.decoder].look(rung.prepare(pixels)), rung.name, rung.scale)
 

@@ -39,10 +39,11 @@ def is_part(modules: Modules, level: str, mask: int) -> bool:
     """
     data = data_codewords(modules, level, mask)
     version = (modules.shape[0] - 17) // 4
-    return data is not None and _says_part(data, version)
+    return data is not None and says_part(data, version)
 
 
-def _says_part(data: bytes, version: int) -> bool:
+def says_part(data: bytes, version: int) -> bool:
+    """Whether one of the segment headers in a symbol's data codewords is that of a part."""
     bits = _Bits(data)
     width = 0 if version < 10 else 1 if version < 27 else 2  # noqa: PLR2004 - the bounds in the standard's table 3
     while bits.left >= 4:  # noqa: PLR2004 - a header has four bits

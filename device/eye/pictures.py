@@ -79,19 +79,22 @@ def read_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Luma:
 
 def _open_regular(path: Path) -> IO[bytes]:
     # Without O_NONBLOCK the open of a pipe named like a picture would wait for ever.
-    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    status = os.fstat(stream.fileno())
-    why = None
-    if not stat.S_ISREG(status.st_mode):
-        why = "not a regular file"
-    elif status.st_size == 0:
-        why = "empty"
-    elif status.st_size > MAX_BYTES:
-        why = f"{status.st_size} bytes; the limit is {MAX_BYTES}"
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    why = _unfit(os.fstat(descriptor))
     if why:
-        stream.close()
+        os.close(descriptor)
         raise ValueError(why)
-    return stream
+    return os.fdopen(descriptor, "rb")
+
+
+def _unfit(status: os.stat_result) -> str | None:
+    if not stat.S_ISREG(status.st_mode):
+        return "not a regular file"
+    if status.st_size == 0:
+        return "empty"
+    if status.st_size > MAX_BYTES:
+        return f"{status.st_size} bytes; the limit is {MAX_BYTES}"
+    return None
 
 
 def _luma(stream: IO[bytes], max_megapixels: float) -> Luma:

@@ -35,13 +35,13 @@ def symbol() -> Luma:
     """The bundled symbol. Raises DecoderBroken where the file is not as it was shipped."""
     blob = resources.files("device.eye").joinpath(SYMBOL).read_bytes()
     try:
-        return _parsed(blob)
+        return parsed(blob)
     except ValueError as error:
         raise DecoderBroken(f"{SYMBOL} is damaged: install the program again") from error
 
 
-def _parsed(blob: bytes) -> Luma:
-    """A raw portable bitmap (P4), in which 1 is black."""
+def parsed(blob: bytes) -> Luma:
+    """Luma of a raw portable bitmap (P4), in which 1 is black. Raises ValueError for any other file."""
     magic, size, bits = blob.split(b"\n", 2)
     width, height = (int(number) for number in size.split())
     if magic != b"P4":

@@ -1,0 +1,210 @@
+"""Which decoder looks when: the plan by itself, and the ladder with pretended and with real decoders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from device.core.types import Box
+from device.errors import DecoderBroken
+from device.eye.camera import Luma
+from device.eye.decoder import Decoder, Look, Reading, ZbarDecoder, ZxingDecoder
+from device.eye.ladder import Ladder, LiveSettings, Planner, make_ladder
+from device.eye.selfcheck import EXPECTED, check
+from tests.eye.pages import finder_page, on_page, set_pages, symbol
+
+SECOND_NS = 1_000_000_000
+FRAME_NS = SECOND_NS // 15
+MS = 1_000_000
+
+
+class Scripted:
+    """A decoder that answers as told, and notes the shapes of what it was shown."""
+
+    def __init__(self, name: str, answer: Callable[[Luma], Look]) -> None:
+        self.name = name
+        self.answer = answer
+        self.shown: list[tuple[int, ...]] = []
+
+    def look(self, pixels: Luma) -> Look:
+        """As told."""
+        self.shown.append(pixels.shape)
+        return self.answer(pixels)
+
+
+def nothing(_: Luma) -> Look:
+    """An answer."""
+    return Look()
+
+
+SMALL = Box(0, 0, 9, 9)
+
+
+def found(payload: bytes, box: Box = SMALL) -> Callable[[Luma], Look]:
+    """An answer."""
+    return lambda _: Look((Reading(payload, box),))
+
+
+def plan(planner: Planner, frames: int, **seen: bool) -> list[int | None]:
+    """What the planner says to so many frames in a row."""
+    state = {"read": False, "glimpsed": False, "changed": False} | seen
+    return [planner.dear(frame * FRAME_NS, **state) for frame in range(frames)]
+
+
+def test_a_scene_at_rest_gets_the_dear_rungs_in_turn_at_every_fifth_frame() -> None:
+    """Turns are counted up, so that each rung gets its own."""
+    looks = plan(Planner(LiveSettings(every=5)), 20)
+    assert looks == [look for turn in range(4) for look in (None, None, None, None, turn)]
+
+
+def test_a_change_or_a_glimpse_gets_a_dear_rung_at_once() -> None:
+    """Whoever comes into view does not wait for the fifth frame."""
+    assert plan(Planner(LiveSettings()), 3, changed=True) == [0, 1, 2]
+    assert plan(Planner(LiveSettings()), 3, glimpsed=True) == [0, 1, 2]
+
+
+def test_a_frame_in_which_something_was_read_is_not_urgent() -> None:
+    """A second code is looked for as often as in a scene at rest."""
+    assert plan(Planner(LiveSettings(every=5)), 10, read=True, changed=True) == [None, None, None, None, 0, None, None, None, None, 1]
+
+
+def test_dear_looks_stay_within_their_share_of_a_core_however_much_happens() -> None:
+    """On a machine where a look takes 400 ms it happens seldom, and over a minute the share holds."""
+    planner = Planner(LiveSettings(dear_share=0.25, burst_s=0.3))
+    spent_ns = 0
+    for frame in range(15 * 60):
+        if planner.dear(frame * FRAME_NS, read=False, glimpsed=True, changed=True) is not None:
+            planner.spent(400 * MS)
+            spent_ns += 400 * MS
+    assert 0.2 * 60 * SECOND_NS < spent_ns <= 0.25 * 60 * SECOND_NS + 700 * MS
+
+
+def test_an_idle_hour_saves_up_no_more_than_the_burst() -> None:
+    """Otherwise the first visitor of the morning would have the core for a quarter of an hour."""
+    planner = Planner(LiveSettings(dear_share=0.25, burst_s=0.3))
+    planner.dear(0, read=False, glimpsed=False, changed=False)
+    looks = 0
+    for _ in range(10):
+        if planner.dear(3600 * SECOND_NS, read=False, glimpsed=True, changed=False) is not None:
+            planner.spent(100 * MS)
+            looks += 1
+    assert looks == 3
+
+
+def test_without_a_second_decoder_there_is_no_dear_look() -> None:
+    """A pretended machine with zxing-cpp alone."""
+    ladder = Ladder([Scripted("zxing", nothing)])
+    assert list(ladder.looks(np.zeros((100, 100), np.uint8), 0)) == [Look(), Look()]
+
+
+def test_the_first_reading_is_told_before_a_dear_decoder_looks() -> None:
+    """The lamp does not wait for a look that only might find a second code."""
+    zxing, zbar = Scripted("zxing", found(b"at once")), Scripted("zbar", nothing)
+    ladder = Ladder([zxing, zbar], LiveSettings(every=1))
+    looks = ladder.looks(np.zeros((100, 100), np.uint8), 0)
+    assert next(looks).readings[0].payload == b"at once"
+    assert zbar.shown == []
+    assert [look.readings for look in looks] == [()]
+    assert zbar.shown != []
+
+
+def test_a_code_that_only_the_dear_decoder_reads_is_added_once() -> None:
+    """Two decoders that read the same give one reading, and the other's own one comes after."""
+    both = Look((Reading(b"same", Box(0, 0, 9, 9)), Reading(b"other", Box(50, 0, 9, 9))))
+    ladder = Ladder([Scripted("zxing", found(b"same")), Scripted("zbar", lambda _: both)], LiveSettings(every=1))
+    pixels = np.zeros((100, 100), np.uint8)
+    assert [reading.payload for look in ladder.looks(pixels, 0) for reading in look.readings] == [b"same", b"other"]
+
+
+def test_where_a_symbol_could_not_be_read_the_dear_decoder_looks_only_there() -> None:
+    """A crop with a margin of a quarter, and the box is that of the frame again."""
+    glimpse = Look(glimpses=(Box(400, 300, 100, 100),))
+    zbar = Scripted("zbar", found(b"closer", Box(26, 26, 100, 100)))
+    ladder = Ladder([Scripted("zxing", lambda _: glimpse), zbar])
+    look = ladder.live(np.zeros((720, 1280), np.uint8), 0)
+    assert zbar.shown == [(152, 152)]
+    assert look.readings[0].box == Box(400, 300, 100, 100)
+    assert look.glimpses == ()
+
+
+@pytest.mark.parametrize("box", [Box(-50, -50, 40, 40), Box(95, 95, 500, 500), Box(0, 0, 0, 0), Box(500, 500, 10, 10)])
+def test_a_glimpse_at_or_beyond_the_edge_is_no_error(box: Box) -> None:
+    """Decoders guess corners outside the picture."""
+    ladder = Ladder([Scripted("zxing", lambda _: Look(glimpses=(box,))), ZbarDecoder()])
+    assert ladder.live(np.zeros((100, 100), np.uint8), 0).readings == ()
+
+
+def test_a_single_pass_stops_when_all_that_was_seen_is_read() -> None:
+    """The dear rungs of a single pass cost nothing where the first have read everything."""
+    zbar = Scripted("zbar", nothing)
+    Ladder([Scripted("zxing", found(b"all")), zbar]).one_shot(np.zeros((600, 800), np.uint8))
+    assert len(zbar.shown) == 1
+
+
+def test_a_single_pass_goes_on_while_a_symbol_is_left_unread() -> None:
+    """One code read beside one that is not: the second is worth the deep rungs."""
+    one = Look((Reading(b"one", Box(0, 0, 9, 9)),), (Box(300, 300, 50, 50),))
+    zbar = Scripted("zbar", nothing)
+    Ladder([Scripted("zxing", lambda _: one), zbar]).one_shot(np.zeros((600, 800), np.uint8))
+    assert len(zbar.shown) > 2
+
+
+def test_all_real_decoders_pass_the_start_check() -> None:
+    """Those of this machine."""
+    ladder = make_ladder()
+    assert [decoder.name for decoder in ladder.decoders] == ["zbar", "zxing", "zxing-plain"]
+    check(ladder.decoders)
+
+
+def test_a_machine_without_zxing_reads_with_zbar_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At half the size first, then in full."""
+    monkeypatch.setitem(sys.modules, "zxingcpp", None)
+    ladder = make_ladder()
+    assert [decoder.name for decoder in ladder.decoders] == ["zbar"]
+    picture = on_page([symbol(b"zbar alone", scale=8)])
+    assert [reading.payload for reading in ladder.live(picture, 0).readings] == [b"zbar alone"]
+    assert [reading.payload for reading in ladder.one_shot(picture).readings] == [b"zbar alone"]
+    small = on_page([symbol(b"small", scale=3)])
+    assert any(ladder.live(small, frame * FRAME_NS).readings for frame in range(12))
+
+
+@pytest.mark.parametrize("mode", ["live", "one_shot"])
+def test_several_codes_come_with_the_largest_first_and_none_is_lost(mode: str) -> None:
+    """Three people at once."""
+    codes = {b"small": 4, b"largest of all": 9, b"medium": 6}
+    page = on_page([symbol(code, scale) for code, scale in codes.items()])
+    ladder = make_ladder()
+    look = ladder.live(page, 0) if mode == "live" else ladder.one_shot(page)
+    assert [reading.payload for reading in look.readings] == [b"largest of all", b"medium", b"small"]
+
+
+def test_parts_stay_parts_through_the_ladder() -> None:
+    """Every rung says so."""
+    ladder = make_ladder()
+    for page in set_pages(b"in parts " * 8, 2):
+        assert [reading.partial for reading in ladder.one_shot(page).readings] == [True]
+        assert [reading.partial for reading in ladder.live(page, 0).readings] == [True]
+
+
+def test_a_decoder_that_reads_something_else_is_refused() -> None:
+    """Wrong bytes or nothing: the eye does not start."""
+    wrong: list[tuple[Decoder, str]] = [
+        (Scripted("guesser", found(EXPECTED.decode().encode("utf-16"))), "guesser reads something else"),
+        (Scripted("blind", nothing), "blind reads nothing"),
+    ]
+    for decoder, why in wrong:
+        with pytest.raises(DecoderBroken, match=why):
+            check([ZxingDecoder(), decoder])
+
+
+def test_no_page_makes_the_ladder_raise() -> None:
+    """In both modes, frame after frame."""
+    ladder = make_ladder()
+    pages = [finder_page(), np.zeros((1, 1), np.uint8), np.zeros((700, 700), np.uint8), np.zeros((1, 3000), np.uint8)]
+    for frame, page in enumerate(pages * 3):
+        assert ladder.live(page, frame * FRAME_NS).readings == ()
+    for page in pages:
+        assert ladder.one_shot(page).readings == ()
