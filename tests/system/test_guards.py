@@ -34,7 +34,7 @@ MACHINE_PATHS: Final = ("/work" + "/main", "/farm" + "/in", ".." + "/shared", "/
 FINDS_HOMES: Final = """
 import pathlib, sys
 for name in ("device", "provisioning"):
-    print(*{home.resolve() for folder in sys.path for home in pathlib.Path(folder).glob(name + "*") if home.stem == name})
+    print(*{home.resolve() for folder in sys.path for home in pathlib.Path(folder).glob(name + "*") if home.stem == name}, sep="\\n")
 """
 
 # What only a Pi has may be missing; then the module that needs it is passed over.
@@ -74,7 +74,7 @@ def texts() -> Iterator[tuple[str, str]]:
 def test_each_import_name_has_one_home() -> None:
     """A second `device` or `provisioning` on the search path would be tested here and run elsewhere, or the other way round."""
     found = subprocess.run([sys.executable, "-I", "-c", FINDS_HOMES], check=True, capture_output=True, text=True)
-    assert found.stdout.split() == [str(ROOT / "device"), str(ROOT / "provisioning")]
+    assert found.stdout.splitlines() == [str(ROOT / "device"), str(ROOT / "provisioning")]
 
 
 def test_the_top_level_holds_what_was_agreed() -> None:
@@ -189,7 +189,7 @@ def test_every_module_imports_from_the_wheel(installed: Path, tmp_path: Path) ->
     (packages,) = installed.glob("lib/python*/site-packages")
     homes = [f"{packages}/{name}/__init__.py" for name in ("device", "provisioning")]
     assert done.stderr == ""
-    assert done.stdout.split() == homes
+    assert done.stdout.splitlines() == homes
 
 
 def test_the_installed_command_answers(installed: Path, tmp_path: Path) -> None:
