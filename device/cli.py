@@ -99,7 +99,7 @@ def check_config(options: argparse.Namespace) -> int:
 def events(options: argparse.Namespace) -> int:
     """What stands in the record."""
     from device.config import load
-    from device.workbench.inspect import print_events
+    from device.workbench.events import print_events
 
     return print_events(load(_config(options)).journal.path, as_json=options.json, limit=options.limit)
 
@@ -107,7 +107,7 @@ def events(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """How the running gate is."""
     from device.config import load
-    from device.workbench.inspect import print_status
+    from device.workbench.status import print_status
 
     return print_status(load(_config(options)).gate.runtime_dir, as_json=options.json)
 

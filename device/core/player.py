@@ -41,7 +41,8 @@ _SECOND: Final = 1_000_000_000
 class Snapshot:
     """What the pins do from ``at_ns`` (monotonic) on. Two are equal when the pins do the same for the same sign.
 
-    ``lamps`` are levels from 0 to 1 of all the lamps of the kit, ``tone_hz`` is
+    ``showing`` counts the signs that were begun, so that one sign twice in turn
+    is told from one that goes on. ``lamps`` are levels from 0 to 1 of all the lamps of the kit, ``tone_hz`` is
     None in silence, ``volume`` is the loudness of a passive buzzer from 0 to 1,
     ``relay`` says whether the door is released.
     """
@@ -52,6 +53,7 @@ class Snapshot:
     tone_hz: int | None
     volume: float
     relay: bool
+    showing: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class Player:
         self._guards = {lamp: _FlashGuard() for lamp in self._kit}
         self.due_ns: int | None = None
         """When `advance` should be called next, as of its last call; None when nothing will change by itself."""
+        self._showings = 0
         self.dropped = 0
         """How many signs were never shown: too many waited, or a newer one took their place."""
 
@@ -161,6 +164,7 @@ class Player:
         self.due_ns = min((at_ns for at_ns in due if at_ns is not None), default=None)
         return Snapshot(
             at_ns=now_ns,
+            showing=self._showings,
             sign=run.pattern.sign if run else None,
             lamps={lamp: level for lamp, (level, _) in safe.items()},
             tone_hz=run.tone_hz(now_ns) if run else None,
@@ -202,6 +206,7 @@ class Player:
             self._run = None
 
     def _begin(self, sign: Sign, now_ns: int) -> None:
+        self._showings += 1
         pattern = self._patterns[sign]
         light_ns = sound_ns = now_ns + self._dark_ns(pattern, now_ns)
         self._remember_round(now_ns)

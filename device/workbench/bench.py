@@ -19,7 +19,6 @@ import time
 from contextlib import ExitStack, closing
 from importlib.metadata import version
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -176,7 +175,7 @@ def _draw_codes(folder: Path, count: int, size: tuple[int, int]) -> None:
     folder.mkdir(parents=True)
     noise = np.random.default_rng(SEED)
     view = View(px_per_module=3.5, turn_deg=8, tilt_deg=6, blur_px=0.4, noise=3, shade=0.2, contrast=0.8, look=Look.BADGE)
-    for number, person in enumerate(people.people(count, Random(SEED))):  # noqa: S311 - made-up people, the same each time
+    for number, person in enumerate(people.people(count, people.seeded(SEED))):
         Image.fromarray(scene([people.can_cuoc(person)], view, noise, size)).save(folder / f"{number:05d}.png", compress_level=1)
 
 

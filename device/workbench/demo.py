@@ -14,14 +14,13 @@ import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from random import Random
 from typing import Final
 
 from device import config as configuration
 from device.core.types import Channel
 from device.errors import SourceUnreadable
 from device.gate import Gate
-from device.workbench import parade
+from device.workbench import parade, people
 from device.workbench.broker import PrivateBroker
 from device.workbench.screen import Screen
 from device.workbench.stage import Stage, collector, received_checkins
@@ -60,7 +59,7 @@ def run_demo(*, seconds: float, frames: Path | None, as_json: bool) -> int:
 
 def _draw(folder: Path, seconds: float) -> Path:
     folder.mkdir()
-    rng = Random(SEED)  # noqa: S311 - the same people in every demo; nothing secret
+    rng = people.seeded(SEED)
     count = min(parade.MOST_SHOWINGS, max(1, round(seconds / parade.SHOWING_S) + 1))
     parade.draw(parade.parade(count, rng), folder, rng)
     return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from random import Random
 
 import pytest
 
@@ -13,11 +12,11 @@ from device.core.policy import Rules
 from device.core.reasons import Reason
 from device.core.types import Box, ClockReading, Direction, Kind, Passage, Sighting, Sign, Verdict
 from device.judge import Judge
-from device.workbench.people import citizen_card, people
+from device.workbench.people import citizen_card, people, seeded
 
 KEY = bytes(range(32))
 RULES = Rules(frozenset({Kind.CITIZEN_CARD}), Direction.IN, duplicate_window_ns=10_000_000_000, in_out_reset_ns=10**15)
-PERSON = people(1, Random(4))[0]  # noqa: S311 - a made-up person
+PERSON = people(1, seeded(4))[0]
 CARD = citizen_card(PERSON)
 NOON = int(datetime(2026, 11, 23, 5, tzinfo=UTC).timestamp()) * 1_000_000_000
 

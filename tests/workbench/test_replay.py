@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from device.cli import main
 from device.workbench import foreign, people
 from device.workbench.scenes import View, scene
 
-RNG = Random(11)  # noqa: S311 - made-up people
+RNG = people.seeded(11)
 PERSON, OTHER = people.people(2, RNG)
 PAYMENT = foreign.payment_code("0123456789")
 
