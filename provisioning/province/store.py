@@ -85,7 +85,7 @@ CREATE TABLE IF NOT EXISTS progress (
     PRIMARY KEY (gate, epoch)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS gaps (
-    gate TEXT NOT NULL, epoch TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, told_by INTEGER NOT NULL,
+    gate TEXT NOT NULL, epoch TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, digest TEXT, told_by INTEGER NOT NULL,
     PRIMARY KEY (gate, epoch, told_by)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS missing (
@@ -193,10 +193,13 @@ class SqliteStore:
         kept.held.setdefault(item.key, []).append(event.seq)
         if inserted:
             kept.stored += 1
-            kept.breaks += self._check_links(item, digest, received)
-            if event.data.gap is not None:
-                gap = (item.gate, event.epoch, *event.data.gap, event.seq)
-                self._db.execute("INSERT INTO gaps VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", gap)
+            doubtful = {event.seq, event.seq + 1, *self._behind_bare_gaps(item.key, event.seq)}
+            gap = event.data.gap
+            if gap is not None:
+                values = (*item.key, gap.first, gap.last, gap.digest, event.seq)
+                self._db.execute("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values)
+                doubtful.add(gap.last + 1)
+            kept.breaks += sum(self._check_link(item.key, seq, received) for seq in doubtful)
             return
         if self._digest(item.key, event.seq) == digest:
             kept.duplicates += 1
@@ -206,18 +209,29 @@ class SqliteStore:
         topic = f"{item.gate} {event.epoch} {event.seq}"
         self._keep_refused(Refused(topic, item.gate, item.body, "conflict"), received, kept)
 
-    def _check_links(self, item: Received, digest: str, received: str) -> int:
-        """Compare with the neighbours that are held; those that come later compare with this one. How many links are broken."""
-        (gate, epoch), seq = item.key, item.event.seq
-        broken = []
-        before = self._digest(item.key, seq - 1)
-        if before is not None and before != item.event.data.prev:
-            broken.append((gate, epoch, seq, item.event.data.prev, before, received))
-        after = self._db.execute("SELECT prev FROM events WHERE gate = ? AND epoch = ? AND seq = ?", (gate, epoch, seq + 1)).fetchone()
-        if after is not None and after[0] != digest:
-            broken.append((gate, epoch, seq + 1, after[0], digest, received))
-        self._db.executemany("INSERT INTO breaks VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", broken)
-        return len(broken)
+    def _check_link(self, key: Key, seq: int, received: str) -> int:
+        """1 if an event that is held names another predecessor than the one held or declared, and nobody saw that before; else 0."""
+        row = self._db.execute("SELECT prev FROM events WHERE gate = ? AND epoch = ? AND seq = ?", (*key, seq)).fetchone()
+        before = None if row is None else self._digest_before(key, seq)
+        if row is None or before is None or row[0] == before:
+            return 0
+        values = (*key, seq, row[0], before, received)
+        return self._db.execute("INSERT INTO breaks VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values).rowcount
+
+    def _digest_before(self, key: Key, seq: int) -> str | None:
+        """What the event must name: the body before it, or what a gap says of the last one in it; None as long as nobody knows."""
+        held = self._digest(key, seq - 1)
+        if held is not None:
+            return held
+        gap = self._db.execute("SELECT first, digest FROM gaps WHERE gate = ? AND epoch = ? AND last = ?", (*key, seq - 1)).fetchone()
+        if gap is None:
+            return None
+        return str(gap[1]) if gap[1] is not None else self._digest(key, int(gap[0]) - 1)
+
+    def _behind_bare_gaps(self, key: Key, seq: int) -> list[int]:
+        """The events that follow this one although numbers lie between, because those never had a body."""
+        rows = self._db.execute("SELECT last FROM gaps WHERE gate = ? AND epoch = ? AND first = ? AND digest IS NULL", (*key, seq + 1))
+        return [int(last) + 1 for (last,) in rows.fetchall()]
 
     def _keep_refused(self, item: Refused, received: str, kept: Kept) -> bool:
         """Whether it is held as evidence."""

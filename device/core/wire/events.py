@@ -46,14 +46,18 @@ Trouble = Literal["held", "resumed", "refused", "taken_over"]
 CommandStatus = Literal["received", "executing", "succeeded", "failed", "rejected", "expired", "interrupted"]
 
 
-def _prev_is_required(schema: dict[str, Any]) -> None:
-    schema["required"] = [*schema.get("required", []), "prev"]
+def _always_said(schema: dict[str, Any]) -> None:
+    """Members that have a default here and yet stand in every published event."""
+    always = [name for name in ("what", "prev") if name in schema["properties"]]
+    schema["required"] = always + schema.get("required", [])
+    for name in always:
+        schema["properties"][name].pop("default", None)
 
 
 class Fact(Said):
     """The ``data`` of an event. ``prev`` is added when the event is frozen."""
 
-    model_config = ConfigDict(json_schema_extra=_prev_is_required)
+    model_config = ConfigDict(json_schema_extra=_always_said)
 
     prev: Digest | None = None
     """SHA-256 of the whole previous body in the order of the record, its signature included; null for the first of an epoch."""
@@ -305,6 +309,15 @@ class AuditEvent(_Event):
     """By the gate's own key, over the bytes of the body as it stands without this last member."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeardGap:
+    """A range that is lost, and the digest at which the chain goes on behind it; None when none of it ever had a body."""
+
+    first: int
+    last: int
+    digest: str | None
+
+
 class HeardData(Heard):
     """The part of ``data`` that whoever keeps events must understand; the rest may be newer than the reader."""
 
@@ -312,13 +325,16 @@ class HeardData(Heard):
     what: Code | None = None
     first: Any = None
     last: Any = None
+    digest: Any = None
 
     @property
-    def gap(self) -> tuple[int, int] | None:
+    def gap(self) -> HeardGap | None:
         """The range that a gap event declares lost."""
         if self.what != "gap" or type(self.first) is not int or type(self.last) is not int:
             return None
-        return (self.first, self.last) if 0 < self.first <= self.last <= SEQ_LIMIT else None
+        if not 0 < self.first <= self.last <= SEQ_LIMIT:
+            return None
+        return HeardGap(self.first, self.last, self.digest if isinstance(self.digest, str) else None)
 
 
 class HeardEvent(Heard):
