@@ -29,7 +29,7 @@ def adaptive(pixels: Luma) -> Luma:
     mean = np.asarray(image.filter(ImageFilter.BoxBlur(radius)))
     # In eight bits, so without a step below zero: dark is what is less than the mean by DARKER_BY or more.
     white = pixels >= np.maximum(mean, DARKER_BY - 1) - np.uint8(DARKER_BY - 1)
-    return white.astype(np.uint8) * np.uint8(255)
+    return np.asarray(white, dtype=np.uint8) * np.uint8(255)
 
 
 def half(pixels: Luma) -> Luma:

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from device.config import CameraSection
 from device.eye.camera import Camera, Frame, Idle, open_camera
@@ -23,8 +24,6 @@ Make = Callable[[Path, pytest.MonkeyPatch], Camera]
 
 
 def _folder(path: Path, _: pytest.MonkeyPatch) -> Camera:
-    from PIL import Image
-
     Image.fromarray(PICTURE).save(path / "1.png")
     return open_camera(SECTION.model_copy(update={"source": f"folder:{path}"}))
 
@@ -32,6 +31,7 @@ def _folder(path: Path, _: pytest.MonkeyPatch) -> Camera:
 def _video(path: Path, _: pytest.MonkeyPatch) -> Camera:
     with av.open(str(path / "film.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 160, 120, "gray"
         for packet in [*stream.encode(av.VideoFrame.from_ndarray(PICTURE, format="gray")), *stream.encode()]:
             container.mux(packet)

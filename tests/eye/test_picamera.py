@@ -1,0 +1,227 @@
+"""The Pi's camera, against a pretended picamera2. The real one is met in the laboratory."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from device.config import CameraSection
+from device.errors import CameraMissing, CameraStopped, MissingPackage
+from device.eye.camera import Frame, Timer, open_camera
+from device.eye.picamera import FRAMES_PER_FOCUS, PicameraCamera
+from tests.fakes.clock import FakeClock
+from tests.fakes.picamera2 import CONTROLS, World
+
+SECTION = CameraSection(width_px=1280, height_px=720, fps=15, exposures_us=(1000, 8000), lens_positions_dioptre=(5.5, 4.0))
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A pretended camera, found by the import."""
+    world = World(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+    monkeypatch.setitem(sys.modules, "libcamera", object())
+    monkeypatch.setitem(sys.modules, "picamera2", world.library())
+    return world
+
+
+def opened(section: CameraSection = SECTION) -> PicameraCamera:
+    """On the machine's own clock."""
+    return PicameraCamera(section, Timer())
+
+
+def said(world: World, what: str) -> list[Any]:
+    """What the camera was told."""
+    return [value for name, value in world.log if name == what]
+
+
+def take(camera: PicameraCamera, count: int, look: Callable[[Frame], object]) -> list[object]:
+    """Look at so many frames, each while it is valid."""
+    items = camera.frames()
+    seen = []
+    for _ in range(count):
+        frame = next(items)
+        assert isinstance(frame, Frame)
+        seen.append(look(frame))
+    items.close()
+    return seen
+
+
+def test_nothing_is_left_to_automatic(world: World) -> None:
+    """Sensor mode, buffers, exposure, gain, focus, frame time and noise reduction are all set before the start."""
+    opened()
+    (wanted,) = said(world, "wanted")
+    assert wanted["main"] == {"size": (1280, 720), "format": "YUV420"}
+    assert wanted["sensor"] == {"output_size": (1280, 720), "bit_depth": 10}
+    assert wanted["buffer_count"] == 4
+    assert wanted["queue"] is True
+    assert wanted["raw"] is None
+    assert wanted["controls"] == {
+        "AeEnable": False,
+        "AwbEnable": False,
+        "ExposureTime": 1000,
+        "AnalogueGain": 4.0,
+        "AfMode": 0,
+        "LensPosition": 5.5,
+        "FrameDurationLimits": (66667, 66667),
+        "NoiseReductionMode": 0,
+    }
+
+
+@pytest.mark.parametrize("form", ["YUV420", "NV12"])
+def test_the_frame_is_the_luma_alone_without_the_padding_of_its_rows(world: World, form: str) -> None:
+    """Stride and size are read back, and nothing is copied: the pixels are a view of the camera's buffer."""
+    world.picture = np.random.default_rng(0).integers(0, 256, (720, 1280), dtype=np.uint8)
+    world.row_padding, world.format = 64, form
+
+    def look(frame: Frame) -> bool:
+        return np.array_equal(frame.pixels, world.picture) and not frame.pixels.flags.owndata
+
+    assert take(opened(), 2, look) == [True, True]
+
+
+def test_a_size_that_libcamera_changed_is_believed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """It adjusts silently; one line in the log says so."""
+    world.size = (1152, 648)
+    assert take(opened(), 1, lambda frame: frame.pixels.shape) == [(648, 1152)]
+    assert "1152x648 instead of 1280x720" in caplog.text
+
+
+def test_a_format_without_a_luma_plane_is_refused(world: World) -> None:
+    """Taking every third byte of RGB for luma would be a picture, only not the right one."""
+    world.format = "RGB888"
+    with pytest.raises(CameraMissing, match="RGB888"):
+        opened()
+    assert said(world, "close") == [None]
+
+
+def test_exposures_alternate_frame_by_frame_and_each_frame_says_what_it_had(world: World) -> None:
+    """A short one for cards, a long one for screens."""
+    lights = take(opened(), 5, lambda frame: frame.exposure_us)
+    assert lights == [1000, 8000, 1000, 8000, 1000]
+    assert len(world.released) == 5
+
+
+@pytest.mark.usefixtures("world")
+def test_focus_moves_only_now_and_then() -> None:
+    """The lens needs time to arrive."""
+    lenses = take(opened(), 3 * FRAMES_PER_FOCUS, lambda frame: frame.lens_dioptre)
+    moves = sum(before != after for before, after in itertools.pairwise(lenses))
+    assert set(lenses) == {5.5, 4.0}
+    assert moves in {2, 3}
+
+
+def test_one_exposure_and_one_focus_are_left_alone(world: World) -> None:
+    """Nothing is set again for each frame."""
+    take(opened(CameraSection(exposures_us=(2000,), lens_positions_dioptre=(5.0,))), 20, lambda _: None)
+    assert len(said(world, "controls")) == 1
+
+
+def test_controls_that_the_camera_lacks_are_left_out_with_one_line(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A module with fixed focus, and libcamera's virtual camera, advertise less; setting more raises."""
+    world.controls = {name: CONTROLS[name] for name in ("ExposureTime", "FrameDurationLimits")}
+    take(opened(), 30, lambda _: None)
+    assert said(world, "controls")[0] == {"ExposureTime": 1000, "FrameDurationLimits": (66667, 66667)}
+    assert caplog.text.count("has no AeEnable, AfMode, AnalogueGain, AwbEnable, LensPosition, NoiseReductionMode") == 1
+
+
+def test_values_are_moved_into_the_camera_s_range(world: World) -> None:
+    """A gain of 64 on a sensor that ends at 16 is 16, and stays a number of its kind."""
+    opened(CameraSection(gain=64, lens_positions_dioptre=(32.0,), exposures_us=(150_000, 20)))
+    (controls,) = said(world, "controls")
+    assert (controls["AnalogueGain"], controls["LensPosition"], controls["ExposureTime"]) == (16.0, 15.0, 120_000)
+
+
+def test_each_request_is_given_back_once_also_when_the_looking_stops(world: World) -> None:
+    """A request kept back is one buffer less; four of them and the camera stands still."""
+    camera = opened()
+    take(camera, 3, lambda _: None)
+    assert [request.buffer for request in world.released] == [None] * 3
+    items = camera.frames()
+    next(items)
+    items.close()
+    assert world.released[-1].buffer is None
+
+
+def test_frames_that_nobody_looked_at_are_counted(world: World) -> None:
+    """The newest wins, and what was passed over is said."""
+    camera = opened()
+    take(camera, 2, lambda _: None)
+    world.unseen = 3
+    take(camera, 2, lambda _: None)
+    assert camera.skipped == 6
+
+
+def test_the_time_of_a_frame_is_on_the_monotonic_clock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libcamera counts since the boot, suspension included: an hour of sleep is taken off again."""
+    clock = FakeClock(monotonic_ns=10**12)
+    hour_ns = 3600 * 10**9
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda _: clock.now_ns + hour_ns)
+    world.clock_ns = lambda: clock.now_ns + hour_ns - 20_000_000
+    camera = PicameraCamera(SECTION, Timer(clock.monotonic_ns, clock.advance))
+    assert take(camera, 1, lambda frame: frame.taken_ns) == [10**12 - 20_000_000]
+
+
+@pytest.mark.parametrize("stamp", [None, "soon", 0, 10**18])
+def test_a_time_that_cannot_be_is_replaced_by_now(world: World, stamp: object) -> None:
+    """A frame dated in the future or long ago would never be decided, or be taken for stale."""
+    world.metadata = {"SensorTimestamp": stamp}
+    before = time.monotonic_ns()
+    (taken,) = take(opened(), 1, lambda frame: frame.taken_ns)
+    assert isinstance(taken, int)
+    assert before <= taken <= time.monotonic_ns()
+
+
+def test_a_camera_that_gives_no_frame_for_a_second_has_stopped(world: World) -> None:
+    """It is never idle: the eye ends, and whoever started it starts it anew."""
+    camera = opened()
+    take(camera, 1, lambda _: None)
+    world.hang()
+    with pytest.raises(CameraStopped, match="no frame for 1 s"):
+        next(camera.frames())
+
+
+def test_a_slow_camera_is_given_three_frames_of_time(world: World) -> None:
+    """At one frame in two seconds a second of silence means nothing."""
+    take(opened(CameraSection(fps=0.5)), 1, lambda _: None)
+    assert said(world, "waited") == [6.0]
+
+
+def test_no_camera_is_camera_missing(world: World) -> None:
+    """With picamera2's own words."""
+    world.unplug()
+    with pytest.raises(CameraMissing, match="No camera number 0"):
+        opened()
+
+
+def test_a_camera_that_does_not_start_is_given_back(world: World) -> None:
+    """Otherwise the next attempt would find it busy with ourselves."""
+    world.start_fails = True
+    with pytest.raises(CameraMissing, match="busy"):
+        opened()
+    assert said(world, "close") == [None]
+
+
+def test_closing_twice_is_closing_once(world: World) -> None:
+    """The loop closes on every way out."""
+    camera = opened()
+    camera.close()
+    camera.close()
+    assert said(world, "close") == [None]
+
+
+@pytest.mark.parametrize(("absent", "package"), [("libcamera", "python3-libcamera"), ("picamera2", "python3-picamera2")])
+def test_a_machine_without_the_library_is_told_which_package_to_install(
+    monkeypatch: pytest.MonkeyPatch, absent: str, package: str
+) -> None:
+    """The source is chosen by the configuration, so this is how a laptop answers to picamera2."""
+    monkeypatch.setitem(sys.modules, "libcamera", object())
+    monkeypatch.setitem(sys.modules, "picamera2", object())
+    monkeypatch.setitem(sys.modules, absent, None)
+    with pytest.raises(MissingPackage, match=package):
+        open_camera(SECTION)
