@@ -82,7 +82,7 @@ class Seen(_Message):
 
     v: Literal[1] = LINK_VERSION
     type: Literal["seen"] = "seen"
-    payload: Annotated[str, Field(max_length=4 * (OVERSIZE_KEPT_BYTES + 2) // 3 + 4)]
+    payload: Annotated[str, Field(max_length=(OVERSIZE_KEPT_BYTES + 2) // 3 * 4)]
     frame: _Count
     taken_ns: _Count
     read_ns: _Count

@@ -155,7 +155,7 @@ class EyeLink:
                 self._path.unlink()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+            listener.settimeout(0)
             listener.bind(str(self._path))
             # Nobody can connect before listen, so there is no moment at which others could.
             self._path.chmod(0o600)
@@ -178,7 +178,7 @@ class EyeLink:
                 fresh.close()
                 continue
             self._hang_up()
-            fresh.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+            fresh.settimeout(0)
             self._connection = fresh
             self._connections += 1
             self._bad_here = 0

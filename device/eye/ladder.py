@@ -178,11 +178,17 @@ class Ladder:
         """All that may look."""
         return tuple(self._decoders.values())
 
-    def one_shot(self, pixels: Luma) -> Look:
-        """All that can be read in this picture in one pass, with no memory of others: for judging files one by one."""
+    def one_shot(self, pixels: Luma, limit_ns: int | None = None) -> Look:
+        """All that can be read in this picture in one pass, with no memory of others: for judging files one by one.
+
+        No further rung is begun when ``limit_ns`` of processor time are spent.
+        """
+        start_ns = self._cpu_ns()
         look = merged(self._climb(rung, pixels) for rung in self._usable(SINGLE_PASS))
         for rung in self._usable(SINGLE_PASS_DEEP):
             if look.readings and not look.glimpses:
+                break
+            if limit_ns is not None and self._cpu_ns() - start_ns >= limit_ns:
                 break
             look = merged([look, self._climb(rung, pixels)])
         return look

@@ -54,6 +54,9 @@ DELIVERY_S: Final = 0.02
 SINGLE_PASS_PX: Final = 4_000_000
 """In a source that is to be seen whole, a picture up to this size is looked at in full: it is shown only once."""
 
+SINGLE_PASS_NS: Final = 400_000_000
+"""But no new look at it is begun after so much processor time, or a page made to be slow would meet the limit for a frame."""
+
 STEP_LETTERS: Final = 64
 TROUBLE_LETTERS: Final = 512
 MOST_READINGS: Final = 64
@@ -211,7 +214,7 @@ class EyeLoop:
 
     def _looks(self, frame: Frame) -> Iterable[Look]:
         if self._whole and frame.pixels.size <= SINGLE_PASS_PX:
-            return [self._ladder.one_shot(frame.pixels)]
+            return [self._ladder.one_shot(frame.pixels, SINGLE_PASS_NS)]
         return self._ladder.looks(frame.pixels, self._timer.now_ns(), frame.light)
 
     def _bad(self, bad: BadFrame) -> None:

@@ -152,6 +152,15 @@ def test_a_single_pass_goes_on_while_a_symbol_is_left_unread() -> None:
     assert len(zbar.shown) > 2
 
 
+def test_a_single_pass_begins_no_further_look_when_its_time_is_spent() -> None:
+    """A page of finder patterns would otherwise take every rung that there is."""
+    spent = iter(range(0, 10**12, 200 * MS))
+    zbar = Scripted("zbar", nothing)
+    ladder = Ladder([Scripted("zxing", nothing), zbar], cpu_ns=lambda: next(spent))
+    ladder.one_shot(np.zeros((600, 800), np.uint8), limit_ns=400 * MS)
+    assert len(zbar.shown) == 2
+
+
 def test_all_real_decoders_pass_the_start_check() -> None:
     """Those of this machine."""
     ladder = make_ladder()

@@ -1,0 +1,397 @@
+"""The eye's loop, with pretended cameras on a clock that moves when told."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+
+from device.config import CameraSection
+from device.core.link import Beat, Glimpse, Message, Trouble
+from device.core.types import Sighting
+from device.errors import CameraMissing, CameraStopped, SourceUnreadable
+from device.eye.camera import BadFrame, Camera, Frame, Idle, Item, Items, Luma, Timer
+from device.eye.ladder import make_ladder
+from device.eye.link import Link
+from device.eye.loop import EyeLoop
+from device.eye.process import Parent
+from tests.eye.pages import on_page, set_pages, symbol
+from tests.fakes.clock import SECOND_NS, FakeClock
+
+EMPTY = np.full((60, 80), 128, np.uint8)
+
+Script: TypeAlias = Sequence[Item | float | Exception]
+
+
+class Tape(Link):
+    """A link that notes what is said and when; ``full`` is a gate that does not read."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.said: list[tuple[int, Message]] = []
+        self.refusals = 0
+        self.alone_for_s = 0.0
+        self.dropped = 0
+        self.reachable_after_ns = 0
+
+    @property
+    def alone_s(self) -> float:
+        """As told."""
+        return self.alone_for_s
+
+    def connect(self) -> bool:
+        """From a given time on."""
+        return self.clock.now_ns >= self.reachable_after_ns
+
+    def offer(self, message: Message) -> bool:
+        """Taken, unless refusals are left."""
+        if self.refusals:
+            self.refusals -= 1
+            return False
+        self.said.append((self.clock.now_ns, message))
+        return True
+
+    def messages(self, kind: type[Message]) -> list[Message]:
+        """Of one kind."""
+        return [message for _, message in self.said if isinstance(message, kind)]
+
+
+class Reel:
+    """A camera that gives what it is told, moving the clock before each; numbers are seconds, errors are raised."""
+
+    source = "reel"
+
+    def __init__(self, clock: FakeClock, items: Script, *, lossless: bool = False) -> None:
+        self.lossless = lossless
+        self.skipped = 0
+        self.closed = 0
+        self._clock = clock
+        self._items = items
+
+    def frames(self) -> Items:
+        """As told."""
+        for item in self._items:
+            if isinstance(item, float):
+                self._clock.advance(item)
+            elif isinstance(item, Exception):
+                raise item
+            else:
+                yield item
+
+    def close(self) -> None:
+        """Count."""
+        self.closed += 1
+
+
+class Stop:
+    """A stop after so many waits, or when told."""
+
+    def __init__(self, clock: FakeClock, waits: int = 3) -> None:
+        self._clock = clock
+        self._waits = waits
+        self.told = False
+
+    def is_set(self) -> bool:
+        """Told, or waited long enough."""
+        return self.told or self._waits <= 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Moves the clock."""
+        self._waits -= 1
+        self._clock.advance(timeout or 0)
+        return self.is_set()
+
+
+class Alarm:
+    """Notes the limits that were set."""
+
+    def __init__(self) -> None:
+        self.limits: list[float | None] = []
+
+    def arm(self, limit_s: float) -> None:
+        """Note it."""
+        self.limits.append(limit_s)
+
+    def disarm(self) -> None:
+        """Note it."""
+        self.limits.append(None)
+
+
+class Notes:
+    """A notifier."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def ready(self) -> None:
+        """Note it."""
+        self.lines.append("ready")
+
+    def alive(self) -> None:
+        """Note it."""
+        self.lines.append("alive")
+
+    def status(self, text: str) -> None:
+        """Note it."""
+        self.lines.append(text)
+
+    def stopping(self) -> None:
+        """Note it."""
+        self.lines.append("stopping")
+
+
+class Bench:
+    """An eye's loop with everything around it pretended, but for the decoders."""
+
+    def __init__(self, waits: int = 3) -> None:
+        self.clock = FakeClock()
+        self.tape = Tape(self.clock)
+        self.alarm = Alarm()
+        self.notes = Notes()
+        self.stop = Stop(self.clock, waits)
+        self.timer = Timer(self.clock.monotonic_ns, self.clock.advance)
+        self.reels: list[Reel] = []
+
+    def run(self, *attempts: Script | Exception, lossless: bool = False, parent: Parent | None = None) -> EyeLoop:
+        """Open the attempts one after the other; an error is a camera that does not open. Ends with the last of them."""
+        pending = list(attempts)
+
+        def opener(_: CameraSection, __: Timer) -> Camera:
+            if not pending:
+                self.stop.told = True
+                return Reel(self.clock, [])
+            attempt = pending.pop(0)
+            if isinstance(attempt, Exception):
+                raise attempt
+            self.reels.append(Reel(self.clock, attempt, lossless=lossless))
+            return self.reels[-1]
+
+        loop = EyeLoop(self.tape, make_ladder(), self.alarm, self.stop, notifier=self.notes, parent=parent, timer=self.timer)
+        loop.run(CameraSection(), opener)
+        return loop
+
+
+def shot(pixels: Luma, taken_ns: int = 5, **light: float) -> Frame:
+    """A frame."""
+    exposure, lens = light.get("exposure_us"), light.get("lens_dioptre")
+    return Frame(pixels, taken_ns, "shot", None if exposure is None else int(exposure), lens)
+
+
+def test_a_code_becomes_a_sighting_with_its_frame_its_time_and_its_rung() -> None:
+    """Exposure and focus stand behind the rung."""
+    bench = Bench()
+    bench.run([shot(EMPTY), shot(symbol(b"seen"), 42, exposure_us=8000, lens_dioptre=5.5)])
+    (sighting,) = bench.tape.messages(Sighting)
+    assert isinstance(sighting, Sighting)
+    assert (sighting.payload, sighting.frame, sighting.taken_ns, sighting.partial) == (b"seen", 2, 42, False)
+    assert sighting.step == "zxing@8000us,5.5D"
+
+
+def test_several_codes_are_told_largest_first_with_the_same_frame() -> None:
+    """The gate sees that they belong together."""
+    bench = Bench()
+    bench.run([shot(on_page([symbol(b"small", 4), symbol(b"large", 9)]))])
+    seen = [(message.payload, message.frame) for message in bench.tape.messages(Sighting) if isinstance(message, Sighting)]
+    assert seen == [(b"large", 1), (b"small", 1)]
+
+
+def test_a_part_of_a_set_is_told_as_such() -> None:
+    """The gate refuses it with its own reason."""
+    bench = Bench()
+    bench.run([shot(set_pages(b"part " * 20, 2)[0])])
+    assert [seen.partial for seen in bench.tape.messages(Sighting) if isinstance(seen, Sighting)] == [True]
+
+
+def test_a_code_that_cannot_be_read_is_a_glimpse() -> None:
+    """So that the gate can ask to come closer."""
+    picture = symbol(b"064090001234||" + b"x" * 80, scale=6, error="L")
+    middle = picture.shape[0] // 2
+    picture[middle - 30 : middle + 30, middle - 30 : middle + 30] = 0
+    bench = Bench()
+    loop = bench.run([shot(picture, 77)])
+    assert bench.tape.messages(Glimpse) == [Glimpse(frame=1, taken_ns=77)]
+    assert (loop.counts.read, loop.counts.empty) == (0, 0)
+
+
+def test_beats_follow_frames_and_come_four_times_a_second() -> None:
+    """With the counts since the start."""
+    bench = Bench(waits=0)
+    items: list[Item | float | Exception] = []
+    for number in range(20):
+        items += [0.05, shot(EMPTY, number)]
+    bench.stop = Stop(bench.clock, 1)
+    bench.run(items)
+    times = [at for at, message in bench.tape.said if isinstance(message, Beat)]
+    gaps = {after - before for before, after in itertools.pairwise(times)}
+    assert max(gaps) <= 0.3 * SECOND_NS
+    last = bench.tape.messages(Beat)[-1]
+    assert isinstance(last, Beat)
+    assert last.frames >= 15
+    assert last.empty == last.frames
+
+
+def test_a_slow_source_that_says_it_is_idle_keeps_beating_and_a_hung_camera_does_not() -> None:
+    """A folder at one frame in five seconds is well; silence is not."""
+    idle = Bench()
+    idle.run([part for _ in range(25) for part in (0.2, Idle())])
+    assert len(idle.tape.messages(Beat)) >= 12
+    hung = Bench()
+    with pytest.raises(CameraStopped):
+        hung.run([shot(EMPTY), 5.0, CameraStopped("no frame for 1 s")])
+    assert len(hung.tape.messages(Beat)) == 1
+
+
+def test_a_camera_that_stops_is_reported_and_ends_the_eye() -> None:
+    """Only a new process cures libcamera; the camera is given back first."""
+    bench = Bench()
+    with pytest.raises(CameraStopped):
+        bench.run([shot(EMPTY), CameraStopped("no frame for 1 s")])
+    assert bench.tape.messages(Trouble) == [Trouble(code="camera_stopped", what="no frame for 1 s")]
+    assert bench.reels[0].closed == 1
+
+
+def test_a_missing_camera_is_said_again_and_again_without_beats_until_it_is_there() -> None:
+    """A trouble is no beat: the gate stays out of service, and knows that the eye is not hung."""
+    bench = Bench(waits=30)
+    bench.run(CameraMissing("no camera"), CameraMissing("no camera"), [shot(symbol(b"back again"))])
+    troubles = [at for at, message in bench.tape.said if isinstance(message, Trouble) and message.code == "camera_missing"]
+    assert len(troubles) == 4 + 8
+    assert max(after - before for before, after in itertools.pairwise(troubles)) <= 0.3 * SECOND_NS
+    first_beat = min(at for at, message in bench.tape.said if isinstance(message, Beat))
+    assert first_beat > troubles[-1]
+    assert len(bench.tape.messages(Sighting)) == 1
+
+
+def test_attempts_come_further_apart_and_never_end() -> None:
+    """One second, two, four … thirty."""
+    bench = Bench(waits=1200)
+    opened: list[int] = []
+
+    def opener(_: CameraSection, __: Timer) -> Camera:
+        opened.append(bench.clock.now_ns)
+        raise CameraMissing("no camera")
+
+    loop = EyeLoop(bench.tape, make_ladder(), bench.alarm, bench.stop, timer=bench.timer)
+    loop.run(CameraSection(), opener)
+    waits = [(after - before) / SECOND_NS for before, after in itertools.pairwise(opened)]
+    assert waits == [1, 2, 4, 8, 16, *[30] * (len(waits) - 5)]
+    assert len(waits) > 10
+
+
+def test_a_source_that_goes_away_is_waited_for() -> None:
+    """A memory stick that was pulled out."""
+    bench = Bench(waits=20)
+    bench.run([shot(EMPTY), SourceUnreadable("/media/stick: no such folder")], [shot(symbol(b"plugged in"))])
+    assert "stick" in str(bench.tape.messages(Trouble)[0])
+    assert len(bench.tape.messages(Sighting)) == 1
+    assert [reel.closed for reel in bench.reels] == [1, 1]
+
+
+def test_a_bad_frame_is_named_and_counted_and_looking_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    """Its name may be no text."""
+    bench = Bench()
+    loop = bench.run([BadFrame("x.png", "/frames/\udcff.png: empty"), shot(symbol(b"after it"))])
+    trouble = bench.tape.messages(Trouble)[0]
+    assert isinstance(trouble, Trouble)
+    assert (trouble.code, trouble.what) == ("unreadable_frame", "/frames/\\udcff.png: empty")
+    assert loop.counts.bad == 1
+    assert "skipped" in caplog.text
+    assert len(bench.tape.messages(Sighting)) == 1
+
+
+def test_a_source_that_has_ended_is_reported_once_and_the_eye_stays_well() -> None:
+    """A new eye would play everything again."""
+    bench = Bench(waits=40)
+    bench.run([shot(EMPTY)], lossless=True)
+    assert bench.tape.messages(Trouble) == [Trouble(code="source_ended", what="1 frames, 0 unreadable")]
+    assert len(bench.tape.messages(Beat)) > 15
+
+
+def test_a_source_to_be_seen_whole_waits_for_the_gate_and_loses_nothing() -> None:
+    """Before the first frame, and at each message that is not taken."""
+    bench = Bench(waits=200)
+    bench.tape.reachable_after_ns = bench.clock.now_ns + SECOND_NS
+    bench.tape.refusals = 20
+    bench.run([shot(symbol(f"whole {number}".encode())) for number in range(5)], lossless=True)
+    seen = [message.payload for message in bench.tape.messages(Sighting) if isinstance(message, Sighting)]
+    assert seen == [f"whole {number}".encode() for number in range(5)]
+    assert all(at >= bench.tape.reachable_after_ns for at, _ in bench.tape.said)
+
+
+def test_any_other_source_never_waits_for_the_gate() -> None:
+    """What cannot be sent is dropped."""
+    bench = Bench()
+    bench.tape.refusals = 1000
+    bench.run([shot(symbol(b"dropped"))])
+    assert bench.tape.said == []
+    assert bench.tape.dropped >= 2
+
+
+def test_each_frame_has_a_limit_and_waiting_for_the_next_another() -> None:
+    """And none is left when the loop is over."""
+    bench = Bench()
+    bench.run([shot(EMPTY), shot(EMPTY)])
+    assert bench.alarm.limits.count(1.5) == 2
+    assert bench.alarm.limits[-1] is None
+
+
+def test_an_eye_of_its_own_ends_with_its_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the gate is another process's child by now, or when nobody has listened for ten seconds."""
+    frames = [shot(EMPTY)] * 100
+    for gone, alone_s, limit in ((True, 0.0, 0), (False, 11.0, 0), (False, 9.0, 100)):
+        bench = Bench()
+        parent = Parent()
+        parent.pid = 1
+        monkeypatch.setattr(Parent, "gone", gone)
+        bench.tape.alone_for_s = alone_s
+        assert bench.run(frames, parent=parent).counts.frames == limit
+
+
+def test_an_eye_run_separately_waits_for_its_gate_for_ever() -> None:
+    """Its service manager looks after it."""
+    bench = Bench()
+    bench.tape.alone_for_s = 10_000
+    assert bench.run([shot(EMPTY)], parent=Parent()).counts.frames == 1
+
+
+def test_the_service_manager_hears_of_the_start_and_of_life_also_without_a_camera() -> None:
+    """Waiting for a camera is not hanging: the watchdog is fed."""
+    bench = Bench(waits=10)
+    bench.run(CameraMissing("no camera"), [shot(EMPTY)])
+    assert bench.notes.lines[0] == "ready"
+    assert bench.notes.lines.count("ready") == 1
+    assert bench.notes.lines.count("alive") >= 5
+
+
+def test_skipped_frames_of_all_cameras_are_added_up() -> None:
+    """The count in the beats never goes back."""
+    bench = Bench(waits=50)
+
+    class Skipping(Reel):
+        def frames(self) -> Items:
+            self.skipped = 4
+            yield from super().frames()
+
+    reels = [Skipping(bench.clock, [shot(EMPTY), SourceUnreadable("gone")]), Skipping(bench.clock, [0.5, shot(EMPTY), 0.5, shot(EMPTY)])]
+
+    def opener(_: CameraSection, __: Timer) -> Camera:
+        if not reels:
+            bench.stop.told = True
+            raise CameraMissing("none")
+        return reels.pop(0)
+
+    loop = EyeLoop(bench.tape, make_ladder(), bench.alarm, bench.stop, timer=bench.timer)
+    loop.run(CameraSection(), opener)
+    assert loop.counts.skipped == 8
+
+
+def test_no_payload_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """At no level."""
+    caplog.set_level("DEBUG")
+    bench = Bench()
+    bench.run([shot(symbol(b"064090001234|secret"))])
+    assert len(bench.tape.messages(Sighting)) == 1
+    assert "secret" not in caplog.text
