@@ -46,6 +46,10 @@ class JournalError(GateError, OSError):
     """The record cannot be written. Decisions go on; look at the disk: full, read-only or failing."""
 
 
+class JournalBusy(GateError, OSError):
+    """Another gate process owns the record. Stop it first (`systemctl stop gate`), or give this one a journal of its own."""
+
+
 class KeyUnusable(GateError, ValueError):
     """A key or certificate cannot be used. Put a good file in its place; `gate check-config` names it."""
 

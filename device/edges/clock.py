@@ -25,7 +25,7 @@ from cryptography import x509
 from device.core.timeline import drift_ms
 from device.core.types import ClockReading
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 BUILD_TIME_NS: Final = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp()) * 1_000_000_000
 """No event of this software is older than its own making."""
@@ -119,7 +119,7 @@ class SystemClock:
         somebody's and is not taken, for it would make every true time look old.
         """
         if floor_ns > _FAR_FUTURE_NS:
-            _log.warning("a floor for the clock in the far future is not taken: %s s since 1970", floor_ns // 1_000_000_000)
+            log.warning("a floor for the clock in the far future is not taken: %s s since 1970", floor_ns // 1_000_000_000)
             return
         self._floor_ns = max(self._floor_ns, floor_ns)
 
@@ -138,7 +138,7 @@ class SystemClock:
             return self._discipline()
         except OSError as error:
             if not self._complained:
-                _log.warning("the kernel does not say whether the clock is synchronised: %s", error)
+                log.warning("the kernel does not say whether the clock is synchronised: %s", error)
             self._complained = True
             return Discipline(synced=False, error_ms=0)
 
@@ -162,6 +162,6 @@ def certificate_floor_ns(path: Path) -> int:
     try:
         start = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_before_utc
     except (OSError, ValueError) as error:
-        _log.warning("%s: no floor for the clock from this certificate: %s", path, error)
+        log.warning("%s: no floor for the clock from this certificate: %s", path, error)
         return 0
     return int(start.timestamp()) * 1_000_000_000
