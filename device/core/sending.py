@@ -115,6 +115,7 @@ class Window:
         self._sent: dict[int, _Sent] = {}
         self._in_flight: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._control: dict[object, float] = {}
+        self._orphans: dict[int, _Sent] = {}
         self._suspects: set[int] = set()
         self._next_due_s = math.inf
         self._heard_s = -math.inf
@@ -134,7 +135,7 @@ class Window:
     @property
     def in_flight(self) -> int:
         """Messages that the broker has not answered, of the record and others."""
-        return sum(self._in_flight.values()) + len(self._control)
+        return self._events_in_flight + len(self._control)
 
     @property
     def unacked(self) -> int:
@@ -147,7 +148,8 @@ class Window:
 
     def oldest_unanswered_s(self, now_s: float) -> float:
         """For how long the broker has owed an answer to the oldest message in flight; 0 when it owes none."""
-        since = [sent.sent_s for sent in self._sent.values() if sent.in_flight] + list(self._control.values())
+        unanswered = [sent for sent in self._sent.values() if sent.in_flight] + list(self._orphans.values())
+        since = [sent.sent_s for sent in unanswered] + list(self._control.values())
         return now_s - min(since, default=now_s)
 
     def lane_of(self, seq: int) -> Lane:
@@ -173,6 +175,8 @@ class Window:
         if blamed:
             self._suspects.update(sent.seq for sent in lost)
         self._control.clear()
+        self._orphans.clear()
+        self._in_flight = dict.fromkeys(Lane, 0)
 
     def take_slot(self, token: object, now_s: float) -> bool:
         """Use a place of the window for a message beside the record. False when there is none."""
@@ -211,9 +215,11 @@ class Window:
         """After ``pick`` gave nothing: seconds until time alone allows a pick; infinite when only an answer or news can."""
         if self.in_flight >= self.width:
             return math.inf
-        if self.hold is not None:
-            return math.inf if sum(self._in_flight.values()) else max(0.0, self.hold.until_s - now_s)
-        until_due_s = self._next_due_s - now_s
+        if self.hold is not None and self._events_in_flight:
+            return math.inf
+        if self.hold is not None and now_s < self.hold.until_s:
+            return self.hold.until_s - now_s
+        until_due_s = self._soonest_s() - now_s
         waits = [until_due_s] if until_due_s > 0 else []
         if self._backlog_has_place and (until_due_s <= 0 or self._if_room(backlog, BACKLOG_LIMIT) is not None):
             waits.append(self._bucket.ready_in_s(now_s))
@@ -225,7 +231,9 @@ class Window:
         """The broker answered, or cannot take the event at all. After ``BURY`` call ``buried``."""
         sent = self._sent.get(seq)
         if sent is None or not sent.in_flight:
-            self._control.pop(seq, None)
+            orphan = self._orphans.pop(seq, None)
+            if orphan is not None:
+                self._in_flight[orphan.lane] -= 1
             return Outcome.WAITING
         self._answered(sent, now_s + self._timeout_s(sent))
         if fate is not Fate.TAKEN:
@@ -283,10 +291,14 @@ class Window:
     def _held(self, now_s: float) -> bool:
         if self.hold is None:
             return False
-        return now_s < self.hold.until_s or sum(self._in_flight.values()) > 0
+        return now_s < self.hold.until_s or self._events_in_flight > 0
 
     def _if_room(self, seq: int | None, limit: int) -> int | None:
         return seq if len(self._sent) < limit else None
+
+    @property
+    def _events_in_flight(self) -> int:
+        return sum(self._in_flight.values())
 
     @property
     def _backlog_has_place(self) -> bool:
@@ -299,9 +311,8 @@ class Window:
     def _resends(self, now_s: float) -> dict[Lane, int | None]:
         """The event of each lane that is due longest."""
         found: dict[Lane, int | None] = dict.fromkeys(Lane, None)
-        if now_s < self._next_due_s:
+        if now_s < self._soonest_s():
             return found
-        self._next_due_s = min((sent.due_s for sent in self._sent.values()), default=math.inf)
         for sent in sorted((sent for sent in self._sent.values() if sent.due_s <= now_s), key=lambda sent: (-sent.due_s, -sent.seq)):
             found[self.lane_of(sent.seq)] = sent.seq
         return found
@@ -315,7 +326,8 @@ class Window:
         if sent is None:
             sent = self._sent[seq] = _Sent(seq, lane, now_s, now_s)
         else:
-            sent.lane, sent.sent_s, sent.attempt, sent.due_s = lane, now_s, sent.attempt + 1, math.inf
+            sent.lane, sent.sent_s, sent.attempt = lane, now_s, sent.attempt + 1
+            self._due(sent, math.inf)
         self._in_flight[lane] += 1
         if lane is Lane.BACKLOG:
             self._bucket.take()
@@ -327,8 +339,20 @@ class Window:
         self._due(sent, due_s)
 
     def _due(self, sent: _Sent, due_s: float) -> None:
+        self._unless_soonest(sent)
         sent.due_s = due_s
         self._next_due_s = min(self._next_due_s, due_s)
+
+    def _unless_soonest(self, sent: _Sent) -> None:
+        """The soonest time is unknown once the event that had it changes."""
+        if sent.due_s <= self._next_due_s:
+            self._next_due_s = -math.inf
+
+    def _soonest_s(self) -> float:
+        """When the next event is due again. Looked up only when it is not known, since it is asked for each event sent."""
+        if self._next_due_s == -math.inf:
+            self._next_due_s = min((sent.due_s for sent in self._sent.values()), default=math.inf)
+        return self._next_due_s
 
     def _timeout_s(self, sent: _Sent) -> float:
         return float(min(RESEND_MAX_S, self._resend_s * 2 ** min(sent.attempt - 1, 16)))
@@ -353,7 +377,7 @@ class Window:
     def _forget(self, sent: _Sent) -> None:
         if sent.in_flight:
             # Confirmed before the broker answered: the place in the window stays taken until it does.
-            self._in_flight[sent.lane] -= 1
-            self._control[sent.seq] = sent.sent_s
+            self._orphans[sent.seq] = sent
         self._suspects.discard(sent.seq)
+        self._unless_soonest(sent)
         del self._sent[sent.seq]
