@@ -30,9 +30,11 @@ DEFAULT_CONFIG: Final = Path("/etc/gate/gate.toml")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Returns the exit code."""
     options = _parser().parse_args(arguments)
+    # The processes that a verb starts say as much as it does.
+    os.environ.setdefault("LOG_LEVEL", "INFO" if options.verb in {"run", "eye"} else "WARNING")
     logging.basicConfig(
         stream=sys.stderr,
-        level=logging.DEBUG if os.environ.get("GATE_DEBUG") else logging.INFO if options.verb in {"run", "eye"} else logging.WARNING,
+        level=os.environ["LOG_LEVEL"].upper(),
         # Under systemd the journal adds its own time.
         format="%(levelname)s %(name)s: %(message)s"
         if "INVOCATION_ID" in os.environ
@@ -62,9 +64,10 @@ def run(options: argparse.Namespace) -> int:
 
 def eye(options: argparse.Namespace) -> int:
     """The eye alone."""
+    from device.edges.systemd import SystemdNotifier
     from device.eye.main import main as run_eye
 
-    return run_eye(_config(options))
+    return run_eye(_config(options), SystemdNotifier())
 
 
 def demo(options: argparse.Namespace) -> int:

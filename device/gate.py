@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from device.config import GateConfig
     from device.core.player import Snapshot
-    from device.core.types import ClockReading, Json, JsonObject
+    from device.core.types import ClockReading, Json, JsonObject, Sign
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,8 @@ def open_record(config: GateConfig) -> Record:
         clock.raise_floor(certificate_floor_ns(broker.cert))
     keep_s = broker.keep_after_puback_h * 3600 if broker is not None and broker.confirm == "broker" else 0.0
     freeze = partial(freeze_event, sign=sign, gate=config.gate.id)
-    journal = SqliteJournal(config.journal.path, config.journal, clock, freeze, keep_confirmed_s=keep_s)
+    journal = SqliteJournal(config.journal.path, config.journal, clock, freeze, keep_confirmed_s=keep_s, floor_ns=clock.floor_ns)
+    clock.raise_floor(journal.certainly_past_ns)
     return Record(clock, journal)
 
 
@@ -115,6 +116,7 @@ class Gate:
         self.config = config
         self._notifier = notifier or SystemdNotifier()
         self._on_change = on_change
+        self._lit: Callable[[Sign | None], None] = lambda _: None
         self._reported_ns = 0
         self._last: ClockReading | None = None
         self._uplink_seen = (-1, 0)
@@ -140,7 +142,8 @@ class Gate:
         stack.callback(self.eye.close)
         settings = LoopSettings(int(config.policy.rearm_s * 1e9), config.journal.budget_ms / 1000, config.journal.strict)
         self.loop = Loop(settings, self.clock, eye=self.eye, judge=judge, scribe=self.scribe, journal=self.journal, signals=self.signals)
-        self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy))
+        self._lit = self.loop.lit
+        self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
         if self.uplink is not None:
             self.uplink.start()
             stack.callback(self.uplink.close)
@@ -223,7 +226,7 @@ class Gate:
         return [code for code, wrong in found.items() if wrong]
 
     def _changed(self, snapshot: Snapshot) -> None:
-        self.loop.lit(snapshot.sign)
+        self._lit(snapshot.sign)
         if self._on_change is not None:
             self._on_change(snapshot)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def _run() -> int:
     parser = argparse.ArgumentParser(prog="python -m device.eye", description="The eye of a gate, in its own process.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the gate's configuration")
     options = parser.parse_args()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(stream=sys.stderr, level=os.environ.get("LOG_LEVEL", "INFO").upper(), format="%(levelname)s %(name)s: %(message)s")
     try:
         return main(options.config)
     except GateError as error:

@@ -24,6 +24,11 @@ SHOWING_S: Final = (HELD_FRAMES + PAUSE_FRAMES) / FPS
 MOST_SHOWINGS: Final = 60
 """A longer demo sees the same people again."""
 
+LEAVES_AFTER: Final = 7
+"""Somebody leaves so many showings after coming in: more than the demo's duplicate window."""
+
+_TURNS: Final = ("card", "new card", "stranger", "phone", "again", "insurance", "two", "leave")
+
 _PNG: Final = {"compress_level": 1}
 
 
@@ -37,24 +42,35 @@ class Showing:
 
 
 def parade(count: int, rng: Random) -> list[Showing]:
-    """So many showings: mostly people with every accepted kind of code, and each foreign code in between."""
+    """So many showings: people with every accepted kind of code coming and going, and foreign codes in between."""
     crowd = people.people(count + 1, rng)
     strangers = foreign.foreign_codes(rng)
-    showings = []
+    showings: list[Showing] = []
     for number in range(count):
-        person = crowd[number]
-        stranger = strangers[(number // 4) % len(strangers)]
-        showings.append(
-            (
-                Showing("citizen card, 7 fields", (people.citizen_card(person),), Look.CARD),
-                Showing("national QR on a phone", (people.national_qr(person),), Look.PHONE),
-                Showing("citizen card, 11 fields", (people.can_cuoc(person),), Look.CARD),
-                Showing(f"foreign code: {stranger.name}", (stranger.payload,), Look.PHONE),
-                Showing("health-insurance card", (people.health_insurance(person),), Look.CARD),
-                Showing("two cards at once", (people.citizen_card(person), people.can_cuoc(crowd[-1])), Look.CARD),
-            )[(number + number // 6) % 6 if number else 0]
-        )
+        showings.append(_turn(number, crowd, strangers, showings))
     return showings
+
+
+def _turn(number: int, crowd: list[people.Person], strangers: tuple[foreign.ForeignCode, ...], before: list[Showing]) -> Showing:
+    """One of the eight turns that follow each other again and again."""
+    person, stranger = crowd[number], strangers[number // len(_TURNS) % len(strangers)]
+    match _TURNS[number % len(_TURNS)]:
+        case "card":
+            return Showing("citizen card, 7 fields", (people.citizen_card(person),), Look.CARD)
+        case "new card":
+            return Showing("citizen card, 11 fields", (people.can_cuoc(person),), Look.CARD)
+        case "phone":
+            return Showing("national QR on a phone", (people.national_qr(person),), Look.PHONE)
+        case "insurance":
+            return Showing("health-insurance card", (people.health_insurance(person),), Look.CARD)
+        case "stranger":
+            return Showing(f"foreign code: {stranger.name}", (stranger.payload,), Look.PHONE)
+        case "two":
+            return Showing("two cards at once", (people.citizen_card(person), people.can_cuoc(crowd[-1])), Look.CARD)
+        case "again":
+            return before[-1]
+        case _:
+            return before[-LEAVES_AFTER]
 
 
 def draw(showings: list[Showing], folder: Path, rng: Random, size: tuple[int, int] = (1280, 720)) -> int:
