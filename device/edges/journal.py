@@ -216,6 +216,8 @@ class SqliteJournal:
 
     def bury(self, seq: int, reason: str) -> None:
         """Dead letter: keep it aside, never send it again, and record an audit event that says so."""
+        if seq in self._writer.released():
+            return
         code = re.sub(r"[^a-z0-9_]+", "_", reason.lower())[:64] or "unknown"
         self._writer.ask(lambda store: store.bury(seq, code, self._clock.reading()))
         self._tell_news()

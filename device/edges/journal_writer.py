@@ -59,6 +59,15 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """Something else for the writer to do. One of ``answer`` and ``refuse`` is called when it is over and others can see it."""
+
+    work: Callable[[], object]
+    answer: Callable[[], None] = lambda: None
+    refuse: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What other threads may know of the store, as of the last commit."""
 
@@ -100,14 +109,14 @@ class Writer:
         self._news = news
         self._work = threading.Condition()
         self._queue: deque[Pending] = deque()
-        self._jobs: deque[tuple[Callable[[], object], Callable[[str], None]]] = deque()
+        self._jobs: deque[Job] = deque()
         self._closing = self._stopped = False
         self._released: set[int] = set()
         self._released_since_ns = self._tended_ns = self._tried_ns = self.turned_ns
         self._mistrusted_ns: int | None = None
         self._passed_over = 0
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        file.on_damage = lambda: self._enlist(self._mistrust)
+        file.on_damage = lambda: self._enlist(Job(self._mistrust))
 
     # ------------------------------------------------------------- for other threads
 
@@ -141,7 +150,14 @@ class Writer:
         """Have something else done, and wait for it. Raises JournalError."""
         answer: Future[_T] = Future()
         answer.set_running_or_notify_cancel()
-        self._enlist(lambda: answer.set_result(work(self.file.store)), lambda why: answer.set_exception(JournalError(why)))
+        found: list[_T] = []
+        self._enlist(
+            Job(
+                lambda: found.append(work(self.file.store)),
+                lambda: answer.set_result(found[0]),
+                lambda why: answer.set_exception(JournalError(why)),
+            )
+        )
         try:
             return answer.result(PATIENCE_S)
         except NotDoneError:
@@ -157,7 +173,7 @@ class Writer:
             self._released |= new
             enough = len(self._released) >= FLUSH_FROM
         if enough:
-            self._enlist(self._flush)
+            self._enlist(Job(self._flush))
         return len(new)
 
     def released(self) -> frozenset[int]:
@@ -198,14 +214,14 @@ class Writer:
         self.lost += len(lost)
         return lost
 
-    def _enlist(self, work: Callable[[], object], refuse: Callable[[str], None] = lambda _: None) -> None:
+    def _enlist(self, job: Job) -> None:
         with self._work:
             refused = self._stopped
             if not refused:
-                self._jobs.append((work, refuse))
+                self._jobs.append(job)
                 self._work.notify()
         if refused:
-            refuse("the record is closed")
+            job.refuse("the record is closed")
 
     # ------------------------------------------------------------- the thread
 
@@ -231,7 +247,7 @@ class Writer:
         if records:
             self._write(records)
         elif job is not None:
-            self._do(*job)
+            self._do(job)
         elif not stop:
             self._guarded(self._look_around)
         return not stop
@@ -252,21 +268,23 @@ class Writer:
     def _take_records(self) -> list[Pending]:
         return [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
 
-    def _do(self, work: Callable[[], object], refuse: Callable[[str], None]) -> None:
+    def _do(self, job: Job) -> None:
         try:
-            work()
+            job.work()
         except JournalError as error:
-            refuse(str(error))
+            job.refuse(str(error))
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
-            refuse(f"the record cannot be written: {error}")
+            job.refuse(f"the record cannot be written: {error}")
         except BaseException:
-            refuse("the record's writer failed")
+            job.refuse("the record's writer failed")
             raise
-        self._publish()
+        else:
+            self._publish()
+            job.answer()
 
     def _guarded(self, work: Callable[[], object]) -> None:
-        self._do(work, lambda _: None)
+        self._do(Job(work))
 
     def _write(self, records: Sequence[Pending]) -> None:
         try:
@@ -432,8 +450,8 @@ class Writer:
         with self._work:
             self._closing = self._stopped = True
             jobs, records = list(self._jobs), list(self._queue)
-        for _, refuse in jobs:
-            refuse("the record is closed")
+        for job in jobs:
+            job.refuse("the record is closed")
         for pending in records:
             pending.fail("the record is closed")
         if records:
