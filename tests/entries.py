@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from device.config import JournalSection
 from device.core.types import Channel, Direction, Entry, Json, Passage, Receipt
 from device.core.wire import body_digest, freeze_event
+from device.edges.journal import SqliteJournal
+from device.edges.journal_schema import Connect, sqlite_connect
+from device.edges.journal_store import Freezer
 from device.ports import Clock, Outgoing
 
 FREEZE = partial(freeze_event, sign=None, gate="gate-01")
@@ -57,6 +61,43 @@ def chained(out: Sequence[Outgoing], start: str | None = None) -> bool:
             return False
         prev = body_digest(one.body)
     return True
+
+
+class Opener:
+    """Opens journals on one file and closes what is left open. `settings` are those of the section, for each of them."""
+
+    def __init__(self, path: Path, clock: Clock, **settings: object) -> None:
+        self.path = path
+        self._clock = clock
+        self._settings = settings
+        self._opened: list[SqliteJournal] = []
+
+    def __call__(
+        self,
+        *,
+        freeze: Freezer = FREEZE,
+        keep_confirmed_s: float = 0.0,
+        unsynced_grace_s: float = 0.0,
+        connect: Connect = sqlite_connect,
+        **settings: object,
+    ) -> SqliteJournal:
+        """One more."""
+        journal = SqliteJournal(
+            self.path,
+            section(**self._settings, **settings),
+            self._clock,
+            freeze,
+            keep_confirmed_s=keep_confirmed_s,
+            unsynced_grace_s=unsynced_grace_s,
+            connect=connect,
+        )
+        self._opened.append(journal)
+        return journal
+
+    def close(self) -> None:
+        """Close them all."""
+        for journal in self._opened:
+            journal.close()
 
 
 def section(**changes: object) -> JournalSection:

@@ -273,9 +273,11 @@ class SqliteJournal:
     def _release(self, epoch: str, first: int, last: int) -> int:
         count = 0
         while True:
+            # First what is hidden, then the file, as in _rows: what is erased in between is then known to have been hidden.
+            hidden = self._writer.released()
             with self._file.readers.connection() as connection:
                 seqs = read_waiting_seqs(connection, first, last, GROUP)
-            count += self._writer.release(epoch, seqs)
+            count += self._writer.release(epoch, set(seqs) - hidden)
             if len(seqs) < GROUP:
                 return count
             # The hidden ones are held in memory: let the disk keep up.

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotDoneError
 from contextlib import suppress
@@ -163,7 +163,7 @@ class Writer:
         except NotDoneError:
             raise JournalError("the disk under the record does not answer") from None
 
-    def release(self, epoch: str, seqs: Sequence[int]) -> int:
+    def release(self, epoch: str, seqs: Iterable[int]) -> int:
         """The province has these: hide them now, erase them soon, many in one commit. Returns how many are new."""
         with self._work:
             # The numbers of one epoch mean other events in the next.
@@ -173,7 +173,7 @@ class Writer:
             self._released |= new
             enough = len(self._released) >= FLUSH_FROM
         if enough:
-            self._enlist(Job(self._flush))
+            self._enlist(Job(partial(self._flush, FLUSH_FROM)))
         return len(new)
 
     def released(self) -> frozenset[int]:
@@ -355,9 +355,10 @@ class Writer:
         self.file.tidy(now)
         store.checkpoint()
 
-    def _flush(self) -> None:
-        """Erase what was confirmed, or mark it where it is to be kept."""
-        while batch := sorted(self.released())[:BATCH]:
+    def _flush(self, least: int = 1) -> None:
+        """Erase what was confirmed, or mark it where it is to be kept, until fewer than ``least`` are left."""
+        while len(released := self.released()) >= least:
+            batch = sorted(released)[:BATCH]
             self.file.store.release(batch, self._clock.reading(), keep=self._keep)
             self._publish(batch)
             self.file.upkeep.purge()
