@@ -137,4 +137,4 @@ def test_the_rules_are_those_of_the_file(folder: Path) -> None:
     assert (made.hours[0].days, made.hours[0].start_min, made.hours[0].end_min) == (frozenset({5, 6}), 1320, 390)
     assert made.unknown_clock is Verdict.REJECT
     assert made.allow is not None
-    assert made.allow.members == {bytes.fromhex("cd" * 32)}
+    assert made.allow.members == frozenset({bytes.fromhex("cd" * 32)})
