@@ -193,10 +193,7 @@ def _corrected(block: bytes, checks: int) -> bytes | None:
     if any(syndromes):
         locator = _locator(syndromes)
         values = _at(locator, -np.arange(len(reverse)) % _FIELD_ORDER)
-        places = [place for place, value in enumerate(values) if value == 0]
-        if len(places) != len(locator) - 1:
-            return None
-        for place in places:
+        for place in (place for place, value in enumerate(values) if value == 0):
             reverse[place] ^= _magnitude(syndromes, locator, place)
         if any(_at(reverse, exponents)):
             return None

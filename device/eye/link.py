@@ -26,8 +26,6 @@ BUFFER_BYTES: Final = 128 * 1024
 RETRY_NS: Final = 100_000_000
 """Least time between two attempts to connect."""
 
-_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-
 
 class Link:
     """A connection that is tried again by itself. Each new one begins with ``hello``."""
@@ -65,7 +63,7 @@ class Link:
             fresh.settimeout(0)
             fresh.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
             fresh.connect(str(self._path))
-            fresh.send(encode(self._hello()), _FLAGS)
+            fresh.send(encode(self._hello()))
         except OSError:
             fresh.close()
             return False
@@ -78,7 +76,7 @@ class Link:
         if not self.connect() or self._socket is None:
             return False
         try:
-            self._socket.send(encode(message), _FLAGS)
+            self._socket.send(encode(message))
         except BlockingIOError:
             self._full()
             return False

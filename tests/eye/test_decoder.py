@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import segno
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyzbar import wrapper
@@ -146,6 +147,12 @@ def test_rows_with_a_stride_are_read_in_place(decoder: Decoder) -> None:
     padded[:, : picture.shape[1]] = picture
     for view in (padded[:, : picture.shape[1]], np.asfortranarray(picture), picture[::-1], picture[:, ::-1], picture[::2, ::2]):
         assert payloads(decoder.look(view)) == [b"strided"]
+
+
+def test_a_micro_qr_is_no_code(decoder: Decoder) -> None:
+    """No accepted credential is one, and the format makes digits out of noise."""
+    micro = np.array([[bool(module) for module in row] for row in segno.make_micro("12345").matrix])
+    assert decoder.look(drawn(np.pad(micro, 4), 6)) == Look()
 
 
 def test_a_code_that_cannot_be_read_is_a_glimpse() -> None:

@@ -14,7 +14,8 @@ from device.core.link import Beat, Glimpse, Message, Trouble
 from device.core.types import Sighting
 from device.errors import CameraMissing, CameraStopped, SourceUnreadable
 from device.eye.camera import BadFrame, Camera, Frame, Idle, Item, Items, Luma, Timer
-from device.eye.ladder import make_ladder
+from device.eye.decoder import Look
+from device.eye.ladder import Ladder, make_ladder
 from device.eye.link import Link
 from device.eye.loop import EyeLoop
 from device.eye.process import Parent
@@ -231,6 +232,25 @@ def test_beats_follow_frames_and_come_four_times_a_second() -> None:
     assert isinstance(last, Beat)
     assert last.frames >= 15
     assert last.empty == last.frames
+
+
+def test_slow_frames_never_keep_the_gate_waiting_for_longer_than_the_limit_for_one() -> None:
+    """Each takes nearly all that it may: a beat before and a beat after."""
+    bench = Bench()
+
+    class Slow:
+        name = "zxing"
+
+        def look(self, _: Luma) -> Look:
+            bench.clock.advance(1.4)
+            return Look()
+
+    loop = EyeLoop(bench.tape, Ladder([Slow()]), bench.alarm, bench.stop, timer=bench.timer)
+    script: Script = [*[part for _ in range(6) for part in (0.3, shot(EMPTY))], CameraStopped("the end")]
+    with pytest.raises(CameraStopped):
+        loop.run(CameraSection(), lambda *_: Reel(bench.clock, script))
+    times = [at for at, message in bench.tape.said if isinstance(message, Beat)]
+    assert max(after - before for before, after in itertools.pairwise(times)) <= 1.5 * SECOND_NS
 
 
 def test_a_slow_source_that_says_it_is_idle_keeps_beating_and_a_hung_camera_does_not() -> None:
