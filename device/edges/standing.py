@@ -25,7 +25,7 @@ _ALARMING = frozenset({Fate.NOBODY, Fate.FORBIDDEN})
 class Notices:
     """Records what happened on the road to the province, at a rate that a broker gone mad cannot drive up."""
 
-    def __init__(self, clock: Clock, audit: Callable[[JsonObject], None]) -> None:
+    def __init__(self, clock: Clock, audit: Callable[[JsonObject], object]) -> None:
         self._clock = clock
         self._audit = audit
         self._bucket = Bucket(RECORDED_PER_S, burst=RECORDED_AT_ONCE)

@@ -74,7 +74,7 @@ class MqttUplink:
         outbox: Outbox,
         clock: Clock,
         about: About,
-        audit: Callable[[JsonObject], None],
+        audit: Callable[[JsonObject], object],
         *,
         uniform: Uniform = random.uniform,
     ) -> None:
