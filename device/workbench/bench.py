@@ -32,7 +32,7 @@ from device.edges.health import resident_bytes
 from device.edges.herald import About
 from device.errors import GateError
 from device.gate import Gate, make_uplink, open_record
-from device.workbench import people
+from device.workbench import foreign, people
 from device.workbench.bench_eye import bench_eye
 from device.workbench.broker import PrivateBroker
 from device.workbench.scenes import Look, View, scene
@@ -77,11 +77,11 @@ def bench_stages() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="gate-bench-") as name:
         folder = Path(name)
         _draw_codes(folder / "frames", STAGE_CODES, (1280, 720))
-        overrides = {"camera": {"fps": STAGE_FPS, "loop": False}}
+        overrides = {"camera": {"fps": STAGE_FPS}, "policy": {"duplicate_window_s": 0.0, "rearm_s": 0.1}}
         stage = Stage(folder / "gate", f"folder:{folder / 'frames'}", overrides=overrides)
         with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
             limit = time.monotonic() + 60 + STAGE_CODES / STAGE_FPS
-            while not gate.loop.source_ended and time.monotonic() < limit:
+            while gate.loop.tally.decisions < STAGE_CODES and time.monotonic() < limit:
                 gate.loop.turn(0.05)
             tally = gate.loop.tally
             return {
@@ -176,7 +176,9 @@ def _draw_codes(folder: Path, count: int, size: tuple[int, int]) -> None:
     noise = np.random.default_rng(SEED)
     view = View(px_per_module=3.5, turn_deg=8, tilt_deg=6, blur_px=0.4, noise=3, shade=0.2, contrast=0.8, look=Look.BADGE)
     for number, person in enumerate(people.people(count, people.seeded(SEED))):
-        Image.fromarray(scene([people.can_cuoc(person)], view, noise, size)).save(folder / f"{number:05d}.png", compress_level=1)
+        # Every other code is refused, so that no answer has to wait for the dark before the same answer again.
+        code = people.can_cuoc(person) if number % 2 else foreign.payment_code(person.number)
+        Image.fromarray(scene([code], view, noise, size)).save(folder / f"{number:05d}.png", compress_level=1)
 
 
 def _lines(path: str) -> list[str]:
