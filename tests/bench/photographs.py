@@ -85,7 +85,7 @@ def _plain(payload: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004 - the program and the folder
+    if len(sys.argv) != 2:
         sys.exit("usage: python -m tests.bench.photographs FOLDER")
     Image.MAX_IMAGE_PIXELS = None
     print(json.dumps(main(Path(sys.argv[1])), indent=2))  # noqa: T201 - its output is for the person at the terminal
