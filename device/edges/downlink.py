@@ -84,5 +84,5 @@ class Downlink:
         self._seen[key] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
-        log.warning("refused from the province: %s %s (%s)", *key)
-        self._notices.record(fact)
+        if self._notices.record(fact):
+            log.warning("refused from the province: %s %s (%s)", *key)

@@ -31,13 +31,14 @@ class Notices:
         self._bucket = Bucket(RECORDED_PER_S, burst=RECORDED_AT_ONCE)
         self.unrecorded = 0
 
-    def record(self, fact: wire.AuditFact) -> None:
-        """Record one; beyond the rate it is only counted."""
+    def record(self, fact: wire.AuditFact) -> bool:
+        """Record one; beyond the rate it is only counted. Whether it was recorded, and so is worth a line in the log."""
         if self._bucket.ready_in_s(self._clock.monotonic_ns() / 1e9) > 0:
             self.unrecorded += 1
-            return
+            return False
         self._bucket.take()
         self._audit(wire.audit_data(fact))
+        return True
 
 
 class Standing:

@@ -82,6 +82,10 @@ class Record(MemoryJournal):
             seq = self.record(Entry(channel, {**NOBODY, **changes}, at)).result().seq
         return seq
 
+    def record_audit(self, fact: wire.AuditFact) -> None:
+        """Record something about the gate itself."""
+        self.record(Entry(Channel.AUDIT, wire.audit_data(fact), self.clock.reading()))
+
     def audits(self, what: str) -> list[Mapping[str, Json]]:
         """The data of audit events of one kind."""
         return [entry.data for entry in self.entries if entry.channel is Channel.AUDIT and entry.data.get("what") == what]
@@ -154,6 +158,18 @@ class Rig:
             if time.monotonic() > limit:
                 pytest.fail(f"it did not happen: {self.uplink.stats()}")
             time.sleep(0.005)
+
+    def pass_time_until(self, reached: Callable[[], bool], step_s: float = 5.0, timeout_s: float = 10.0) -> None:
+        """Let much time pass in steps, each with a moment of real time for the threads, until it has happened."""
+
+        def stepped() -> bool:
+            if reached():
+                return True
+            self.advance(step_s)
+            time.sleep(0.02)
+            return False
+
+        self.wait(stepped, timeout_s)
 
     def wait_phase(self, phase: str, timeout_s: float = 10.0) -> None:
         """Until the uplink is in this phase."""

@@ -226,6 +226,8 @@ class _Session:
     def _connect(self, connect: Connect) -> None:
         self._server.connects.append(connect)
         if self._server.silent:
+            # A client need not wait for the answer: what it sends after CONNECT is allowed.
+            self._accepted = True
             self._server.note("< CONNECT, unanswered")
             return
         code = self._server.refusals.pop(0) if self._server.refusals else 0x00
