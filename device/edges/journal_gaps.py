@@ -84,7 +84,7 @@ def _loss(store: Store, rows: Sequence[Candidate], cause: Cause, *, oldest: bool
         last=max(span.last for span in spans),
         count=sum(span.count for span in spans),
         cause=cause,
-        oldest=spans[0].oldest,
+        oldest=min(spans, key=lambda span: span.first).oldest,
         newest=spans[-1].newest,
         digest=head if body is None else hashlib.sha256(body).hexdigest(),
     )

@@ -96,7 +96,8 @@ class Upkeep:
         connection = self._store.connection
         free = connection.execute("PRAGMA freelist_count").fetchone()[0]
         if free > FREE_PAGES_KEPT:
-            connection.execute(f"PRAGMA incremental_vacuum({free - FREE_PAGES_KEPT})").fetchall()
+            # As a script, because execute() stops after the first page.
+            connection.executescript(f"PRAGMA incremental_vacuum({free - FREE_PAGES_KEPT})")
 
     def _drop(self, rows: Sequence[Candidate], cause: Cause, now: ClockReading, *, oldest: bool = True) -> bool:
         """Erase these, which follow each other, and tell of what was not delivered."""
