@@ -23,7 +23,7 @@ from device.errors import JournalError
 if TYPE_CHECKING:
     from device.core.link import Message
     from device.core.presence import Showing
-    from device.core.types import Entry, Receipt
+    from device.core.types import Decision, Entry, Receipt
     from device.core.wire import AuditFact
     from device.judge import Judge, Judged
     from device.ports import Clock, Eye, Journal, Signals
@@ -122,6 +122,7 @@ class Loop:
         self._trouble: tuple[str, str] | None = None
         self.source_ended = False
         self.beat: Beat | None = None
+        self.last: Decision | None = None
 
     def turn(self, timeout_s: float = 0.1) -> None:
         """Wait at most ``timeout_s`` for what the eye has to say, and answer it."""
@@ -187,6 +188,7 @@ class Loop:
         now = self._clock.reading()
         judged = self._judge.judge(sighting, now)
         decided_ns = self._clock.monotonic_ns()
+        self.last = judged.decision
         entry = self._scribe.checkin(judged, now, decide_ms=(decided_ns - received_ns) / MS)
         self.tally.read_ms.add((sighting.read_ns - sighting.taken_ns) / MS)
         self.tally.link_ms.add((received_ns - sighting.read_ns) / MS)

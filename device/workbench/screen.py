@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
@@ -11,6 +10,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.text import Text
 
+from device.core.score import Lamp
 from device.core.types import Sign
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Screen:
         self._snapshot: Snapshot | None = None
         self._answers: deque[str] = deque(maxlen=KEPT)
         self._loop: Loop | None = None
+        self._named = 0
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -62,13 +63,25 @@ class Screen:
 
     def lamps(self, snapshot: Snapshot) -> None:
         """The pins changed: called by the signals' own thread."""
-        before, self._snapshot = self._snapshot, snapshot
-        if snapshot.sign is not None and (before is None or before.sign is not snapshot.sign):
-            vietnamese, english = WORDS[snapshot.sign]
-            if snapshot.sign is not Sign.READY:
-                self._answers.append(f"{vietnamese} · {english}")
-            if self._live is None and not self._quiet:
-                print(f"{_lit(snapshot):28} {vietnamese} · {english}", file=sys.stdout, flush=True)
+        self._snapshot = snapshot
+        # A sign may begin with a short dark, to be told from the same one before it: it is named when it is seen.
+        speaks = any(level > 0 for lamp, level in snapshot.lamps.items() if lamp is not Lamp.WHITE)
+        if snapshot.sign is None or snapshot.showing == self._named or not speaks:
+            return
+        self._named = snapshot.showing
+        vietnamese, english = WORDS[snapshot.sign]
+        said = f"{vietnamese} · {english}{self._why(snapshot.sign)}"
+        if snapshot.sign is not Sign.READY:
+            self._answers.append(said)
+        if self._live is None and not self._quiet:
+            print(f"{_lit(snapshot):20} {said}", flush=True)
+
+    def _why(self, sign: Sign) -> str:
+        """What was read, where the newest decision is the one that this sign answers."""
+        decision = None if self._loop is None else self._loop.last
+        if decision is None or decision.sign is not sign:
+            return ""
+        return f"  [{decision.kind.value}: {decision.reason.value}]"
 
     def refresh(self) -> None:
         """Draw the newest state."""
