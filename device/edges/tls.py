@@ -42,10 +42,22 @@ class TlsFiles:
         """A fresh client context, so that renewed files are taken up. Raises OSError (SSLError is one) for files that cannot be used."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _TidySocket
         context.load_verify_locations(self.ca)
         if self.cert is not None:
             context.load_cert_chain(self.cert, self.key, password=_no_password)
         return context
+
+
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - as in the class that this extends
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
 
 
 def failure_of(error: OSError) -> str:

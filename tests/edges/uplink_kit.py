@@ -22,6 +22,7 @@ from device.edges.mqtt_client import Connection
 from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
 from device.edges.uplink import MqttUplink
 from device.errors import JournalError
+from device.ports import Outbox
 from tests.contract.validate import assert_valid
 from tests.fakes.journal import MemoryJournal
 
@@ -120,10 +121,18 @@ class Record(MemoryJournal):
 
 
 class Rig:
-    """An uplink on a record in memory, connected to whatever listens at a port."""
+    """An uplink on a record in memory or on a given one, connected to whatever listens at a port."""
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1", **settings: Any) -> None:  # noqa: ANN401 - whatever the configuration has
-        self.clock = PushedClock()
+    def __init__(
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        record: Outbox | None = None,
+        clock: PushedClock | None = None,
+        **settings: Any,  # noqa: ANN401 - whatever the configuration has
+    ) -> None:
+        self.clock = clock or PushedClock()
         self.record = Record(self.clock)
         self.health: dict[str, Json] = {"storage_state": "ok"}
         section = {"first_connect_spread_s": 0, "retry_min_s": 0.05, "retry_max_s": 1, **settings}
@@ -131,7 +140,7 @@ class Rig:
         self.uplink = MqttUplink(
             self.broker,
             GateSection(id=GATE, site="site-1"),
-            self.record,
+            record or self.record,
             self.clock,
             About("0.1.0", "p1", lambda: self.health, lambda: {"clock": "synced"}),
             lambda data: self.record.record(Entry(Channel.AUDIT, data, self.clock.reading())),
