@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from device.config import BrokerSection, GateConfig
 
 FRAME_LIMIT_S: Final = 10.0
+SHOWN_S: Final = 2.2
+"""Longer than the longest answer."""
 SYNC_TIMES: Final = 20
 SYNC_WARN_MS: Final = 50.0
 SYNC_FAIL_MS: Final = 150.0
@@ -144,7 +146,7 @@ def _signals(config: GateConfig) -> Row:
     try:
         for sign in (Sign.ACCEPT_IN, Sign.ACCEPT_OUT, Sign.ALREADY, Sign.REJECT, Sign.REFER):
             signals.show(sign)
-            time.sleep(2.2)
+            time.sleep(SHOWN_S)
         stats = signals.stats()
     finally:
         signals.close()
