@@ -143,6 +143,7 @@ class Gate:
         settings = LoopSettings(int(config.policy.rearm_s * 1e9), config.journal.budget_ms / 1000, config.journal.strict)
         self.loop = Loop(settings, self.clock, eye=self.eye, judge=judge, scribe=self.scribe, journal=self.journal, signals=self.signals)
         self._lit = self.loop.lit
+        stack.callback((config.gate.runtime_dir / STATUS_FILE).unlink, missing_ok=True)
         self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
         if self.uplink is not None:
             self.uplink.start()

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 STALE_S: Final = 10.0
 """A status that old was written by a gate that hangs or is gone."""
 
+_NOTHING: Final = (None, 0, "", [], {})
+"""Not worth a word to a person."""
+
 PROBLEMS: Final = {
     "eye_silent": ("Mắt đọc không trả lời; kiểm tra camera và cáp.", "The eye is silent: check the camera and its cable."),
     "storage": ("Không ghi được bền vững; kiểm tra thẻ nhớ.", "The record is not durable: check the card."),
@@ -57,7 +60,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _drawn(status: dict[str, Any]) -> str:
     lines = [f"{status['gate']}: {status['state']}"]
     for part in ("decisions", "journal", "uplink", "eye", "signals", "machine"):
-        figures = ", ".join(f"{key} {_short(value)}" for key, value in status[part].items() if value is not None)
+        figures = ", ".join(f"{key} {_short(value)}" for key, value in status[part].items() if value not in _NOTHING)
         lines.append(f"  {part:10} {figures}")
     for code in status["problems"]:
         vietnamese, english = PROBLEMS[code]

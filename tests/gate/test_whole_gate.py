@@ -203,9 +203,11 @@ def test_status_and_events_tell_how_the_gate_is(tmp_path: Path, capsys: pytest.C
         listed = capsys.readouterr().out
         assert "Mã hợp lệ, mời qua." in listed
         assert PERSON.number not in listed
-    os.utime(stage.folder / "run" / "status.json", (1, 1))
+        os.utime(stage.folder / "run" / "status.json", (1, 1))
+        assert main(["status", *config]) == 1
+        assert "last written" in capsys.readouterr().err
     assert main(["status", *config]) == 1
-    assert "last written" in capsys.readouterr().err
+    assert "No gate is running here" in capsys.readouterr().err
 
 
 def test_a_missing_key_stops_the_start_and_is_named(tmp_path: Path) -> None:
