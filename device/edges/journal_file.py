@@ -49,6 +49,7 @@ class JournalFile:
         self._keep_ns = keep_ns
         self._floor_ns = floor_ns
         self._retention_ns = round(section.retention_days * _DAY_NS)
+        self._wal = path.with_name(f"{path.name}-wal")
         self._lock: int | None = None
         self._inode = 0
         self._store: Store | None = None
@@ -74,7 +75,7 @@ class JournalFile:
         """Whether there is a store."""
         return self._store is not None
 
-    def open(self, now: ClockReading, *, wal_expected: bool = True, suspect: str | None = None) -> None:
+    def open(self, now: ClockReading, *, suspect: str | None = None) -> None:
         """Own the file and open it, whatever is found in its place. Raises sqlite3.Error, OSError and JournalBusy.
 
         Readers that have a connection keep what they see until they give it back.
@@ -82,11 +83,11 @@ class JournalFile:
         self.close()
         try:
             self._own()
-            opening = salvage.open_journal(self.path, self._connect, wal_expected=wal_expected, suspect=suspect)
+            opening = salvage.open_journal(self.path, self._connect, suspect=suspect)
             try:
                 self._store = self._begin(opening, now)
             except BaseException:
-                opening.connection.close()
+                self._close_in_use(opening.connection)
                 raise
         finally:
             self.readers = Readers(self.path, self._connect)
@@ -110,15 +111,16 @@ class JournalFile:
             connection.close()
         store, self._store, self._upkeep = self._store, None, None
         if store is not None:
-            with suppress(sqlite3.Error):
-                store.connection.close()
+            self._close_in_use(store.connection)
 
     def finish(self) -> None:
         """Close the file in order, so that the next start finds all of it in one place. Raises sqlite3.Error."""
         try:
             if self._store is not None:
                 self.readers.close()
-                self._store.close()
+                self._store.finish()
+                self._store.connection.close()
+                self._store = None
         finally:
             self.close()
 
@@ -139,7 +141,7 @@ class JournalFile:
         """Write the file anew after somebody deleted or replaced it, from what is still open. Raises sqlite3.Error, OSError."""
         log.error("%s was deleted or replaced while in use; it is written anew", self.path.name)
         salvage.restore(self.path, self.store.connection, self._connect)
-        self.open(now, wal_expected=False)
+        self.open(now)
 
     def tidy(self, now: ClockReading) -> None:
         """Delete files set aside when the retention of what they hold is over. Raises sqlite3.Error, OSError."""
@@ -160,9 +162,19 @@ class JournalFile:
     def wal_bytes(self) -> int:
         """Size of the WAL."""
         try:
-            return self.path.with_name(f"{self.path.name}-wal").stat().st_size
+            return self._wal.stat().st_size
         except OSError:
             return 0
+
+    def _close_in_use(self, connection: sqlite3.Connection) -> None:
+        """Close a file that says of itself that it is in use, without an end to its run.
+
+        SQLite may take the WAL away with it. That it is gone must not look as if it had been lost.
+        """
+        with suppress(sqlite3.Error):
+            connection.close()
+        with suppress(OSError):
+            self._wal.touch(mode=0o600)
 
     def _begin(self, opening: salvage.Opening, now: ClockReading) -> Store:
         store = Store(opening.connection, self._freeze, now, self._floor_ns)

@@ -98,16 +98,13 @@ class Store:
             self._write_line(self.line)
         self.checkpoint()
 
-    def close(self) -> None:
-        """Write down what memory knows better, empty the WAL and close. Raises sqlite3.Error, and closes all the same."""
-        try:
-            with self.transaction() as connection:
-                self._write_line(self.line)
-                self.write_tally()
-                write_meta(connection, "running", "0")
-            self.checkpoint()
-        finally:
-            self.connection.close()
+    def finish(self) -> None:
+        """Write down what memory knows better, and that the run has ended, in the file itself. Raises sqlite3.Error."""
+        with self.transaction() as connection:
+            self._write_line(self.line)
+            self.write_tally()
+            write_meta(connection, "running", "0")
+        self.checkpoint()
 
     def checkpoint(self) -> bool:
         """Bring everything into the main file and cut the WAL to nothing; False while a reader is in the way, at once."""

@@ -148,12 +148,15 @@ class Writer:
 
     def ask(self, work: Callable[[Store], _T]) -> _T:
         """Have something else done, and wait for it. Raises JournalError."""
+        return self._call(lambda: work(self.file.store))
+
+    def _call(self, work: Callable[[], _T]) -> _T:
         answer: Future[_T] = Future()
         answer.set_running_or_notify_cancel()
         found: list[_T] = []
         self._enlist(
             Job(
-                lambda: found.append(work(self.file.store)),
+                lambda: found.append(work()),
                 lambda: answer.set_result(found[0]),
                 lambda why: answer.set_exception(JournalError(why)),
             )
@@ -182,12 +185,12 @@ class Writer:
             return frozenset(self._released)
 
     def tend(self) -> None:
-        """Do now what is otherwise done each minute. Raises JournalError."""
-        self.ask(lambda _: self._tend())
+        """Do now what is otherwise done each minute, and try a disk that fails. Raises JournalError."""
+        self._call(self._recover_and_tend)
 
     def flush(self) -> None:
         """Erase now what is hidden. Raises JournalError."""
-        self.ask(lambda _: self._flush())
+        self._call(self._flush)
 
     @property
     def in_memory(self) -> int:
@@ -322,6 +325,7 @@ class Writer:
         now_ns = self._clock.monotonic_ns()
         if self.trouble is not None:
             if now_ns - self._tried_ns >= self._retry_ns:
+                self._tried_ns = now_ns
                 self._recover()
         elif now_ns - self._tended_ns >= UPKEEP_EVERY_NS:
             self._tend()
@@ -337,6 +341,11 @@ class Writer:
             if not (upkeep.purge() or dropped):
                 break
             self._serve()
+
+    def _recover_and_tend(self) -> None:
+        if self.trouble is not None:
+            self._recover()
+        self._tend()
 
     def _tend(self) -> None:
         now = self._clock.reading()
@@ -384,7 +393,7 @@ class Writer:
             self._degrade(failure)
 
     def _mistrust(self) -> None:
-        self.file.open(self._clock.reading(), wal_expected=False, suspect="damaged")
+        self.file.open(self._clock.reading(), suspect="damaged")
         self._forget_written()
         self._publish()
         self._news()
@@ -392,7 +401,6 @@ class Writer:
     def _degrade(self, error: sqlite3.Error | OSError) -> None:
         trouble = describe(error)
         self.last_error = trouble.text
-        self._tried_ns = self._clock.monotonic_ns()
         fact = Storage(state="degraded", error=trouble.code)
         with self._work:
             first, self.trouble = self.trouble is None, trouble
@@ -400,13 +408,14 @@ class Writer:
             if first:
                 self._enqueue(Pending(Item(fact_record(fact, self._clock.reading())), None, 0))
         if first:
+            self._tried_ns = self._clock.monotonic_ns()
             log.error("the record cannot be written, events are kept in memory: %s", trouble.text)
         for pending in waiting:
             pending.fail(f"the record cannot be written: {trouble.text}")
 
     def _recover(self) -> None:
         """Open the file and write what is in memory; only then all is well again. Raises sqlite3.Error, OSError."""
-        self.file.open(self._clock.reading(), wal_expected=False)
+        self.file.open(self._clock.reading())
         self._forget_written()
         while records := self._take_records():
             try:

@@ -63,11 +63,10 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code is not None and code & 0xFF in _NOT_USABLE
 
 
-def open_journal(path: Path, connect: Connect, *, wal_expected: bool = True, suspect: str | None = None) -> Opening:
+def open_journal(path: Path, connect: Connect, *, suspect: str | None = None) -> Opening:
     """Open the file, make it where there is none, replace it where it cannot be used.
 
-    ``wal_expected`` is False where this process itself has closed the file
-    before. ``suspect`` is a cause for which the file is replaced in any case.
+    ``suspect`` is a cause for which the file is replaced in any case.
     Raises sqlite3.Error and OSError for a disk that does not answer.
     """
     fresh = path.with_name(f"{path.name}.new")
@@ -79,7 +78,7 @@ def open_journal(path: Path, connect: Connect, *, wal_expected: bool = True, sus
         return Opening(_begin(path, fresh, connect), first=True)
     if suspect is not None:
         return _replace(path, fresh, connect, suspect)
-    wal_missing = wal_expected and not _beside(path, "-wal").exists()
+    wal_missing = not _beside(path, "-wal").exists()
     try:
         return Opening(_open_checked(path, connect, wal_missing=wal_missing), first=False)
     except Unusable as error:
