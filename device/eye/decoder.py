@@ -38,11 +38,24 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """Where a symbol stands that could not be read: its corners as (x, y), around it in order, and its modules a side."""
+
+    corners: tuple[tuple[int, int], ...]
+    modules: int
+
+    @property
+    def box(self) -> Box:
+        """The upright rectangle around it."""
+        return _around([x for x, _ in self.corners], [y for _, y in self.corners])
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
-    """What one decoder found: symbols read, and where a symbol stands that could not be read."""
+    """What one decoder found: symbols read, and symbols that could not be read."""
 
     readings: tuple[Reading, ...] = ()
-    glimpses: tuple[Box, ...] = ()
+    glimpses: tuple[Unread, ...] = ()
 
 
 class Decoder(Protocol):
@@ -66,7 +79,7 @@ def merged(looks: Iterable[Look]) -> Look:
     is none.
     """
     found: dict[bytes, Reading] = {}
-    glimpses: list[Box] = []
+    glimpses: list[Unread] = []
     for look in looks:
         glimpses += look.glimpses
         for reading in look.readings:
@@ -78,8 +91,8 @@ def merged(looks: Iterable[Look]) -> Look:
         # Of a part the decoders give different bytes: zbar puts a zero in the place of a missing neighbour.
         if not (reading.partial and any(other.partial and _covers(other.box, reading.box) for other in readings)):
             readings.append(reading)
-    unread = {glimpse for glimpse in glimpses if not any(_covers(reading.box, glimpse) for reading in readings)}
-    return Look(tuple(readings), tuple(sorted(unread, key=lambda box: -box.area)))
+    unread = {glimpse for glimpse in glimpses if not any(_covers(reading.box, glimpse.box) for reading in readings)}
+    return Look(tuple(readings), tuple(sorted(unread, key=lambda glimpse: -glimpse.box.area)))
 
 
 def _covers(box: Box, other: Box) -> bool:
@@ -95,8 +108,12 @@ def placed(look: Look, step: str, scale: float = 1.0, left: int = 0, top: int = 
     """
     return Look(
         tuple(replace(reading, box=_moved(reading.box, scale, left, top), step=step) for reading in look.readings),
-        tuple(_moved(box, scale, left, top) for box in look.glimpses),
+        tuple(_moved_unread(glimpse, scale, left, top) for glimpse in look.glimpses),
     )
+
+
+def _moved_unread(glimpse: Unread, scale: float, left: int, top: int) -> Unread:
+    return Unread(tuple((left + round(x * scale), top + round(y * scale)) for x, y in glimpse.corners), glimpse.modules)
 
 
 def _moved(box: Box, scale: float, left: int, top: int) -> Box:
@@ -135,9 +152,7 @@ class ZbarDecoder:
             self._zbar = importlib.import_module("pyzbar.wrapper")
         except ImportError as error:
             raise MissingPackage(f"reading codes needs the package `libzbar0`: {error}") from error
-        self._components = self._zbar.zbar_function(
-            "zbar_symbol_get_components", ctypes.c_void_p, ctypes.POINTER(self._zbar.zbar_symbol)
-        )
+        self._components = self._zbar.zbar_function("zbar_symbol_get_components", ctypes.c_void_p, ctypes.POINTER(self._zbar.zbar_symbol))
         self._scanner = self._zbar.zbar_image_scanner_create()
         for symbology, setting, value in ((_EVERY_SYMBOLOGY, _ENABLE, 0), (_QR, _ENABLE, 1), (_QR, _BINARY, 1)):
             if self._zbar.zbar_image_scanner_set_config(self._scanner, symbology, setting, value) != 0:
@@ -204,14 +219,25 @@ class ZxingDecoder:
         whole = [barcode for barcode in barcodes if barcode.error is None]
         return Look(
             tuple(Reading(barcode.bytes, _place(barcode), _is_part(barcode)) for barcode in whole),
-            tuple(_place(barcode) for barcode in barcodes if barcode.error is not None),
+            tuple(unread for barcode in barcodes if barcode.error is not None and (unread := _unread(barcode))),
         )
 
 
-def _place(barcode: zxingcpp.Barcode) -> Box:
+def _corners(barcode: zxingcpp.Barcode) -> tuple[tuple[int, int], ...]:
     position = barcode.position
     corners = (position.top_left, position.top_right, position.bottom_right, position.bottom_left)
-    return _around([corner.x for corner in corners], [corner.y for corner in corners])
+    return tuple((corner.x, corner.y) for corner in corners)
+
+
+def _place(barcode: zxingcpp.Barcode) -> Box:
+    corners = _corners(barcode)
+    return _around([x for x, _ in corners], [y for _, y in corners])
+
+
+def _unread(barcode: zxingcpp.Barcode) -> Unread | None:
+    """None of a find without a size, which is no symbol."""
+    version = barcode.extra.get("Version") if isinstance(barcode.extra, dict) else None
+    return Unread(_corners(barcode), 17 + 4 * int(version)) if isinstance(version, str) and version.isdecimal() else None
 
 
 def _is_part(barcode: zxingcpp.Barcode) -> bool:

@@ -17,14 +17,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from device.core.types import Box
 from device.errors import MissingPackage
 from device.eye.camera import Luma
-from device.eye.decoder import Decoder, Look, ZbarDecoder, ZxingDecoder, merged, placed
+from device.eye.decoder import Decoder, Look, Unread, ZbarDecoder, ZxingDecoder, merged, placed
 from device.eye.filters import adaptive, differs, double, half, softened, thumbnail
+from device.eye.unbend import flattened
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +152,11 @@ class Planner:
 LIGHTS: Final = 16
 """So many exposures are kept apart. A camera that reports a new one each frame must not fill the memory."""
 
+MOST_GLIMPSES: Final = 3
+"""Of one frame, the largest so many are looked at closely."""
+
+FLATTENED: Final = "zxing-flattened"
+
 CROP_MARGIN: Final = 0.25
 """Around a symbol that could not be read, so much of its size is looked at too: its corners are guesses."""
 
@@ -185,6 +191,7 @@ class Ladder:
         """
         start_ns = self._cpu_ns()
         look = merged(self._climb(rung, pixels) for rung in self._usable(SINGLE_PASS))
+        look = merged([look, *(self._flat(pixels, glimpse) for glimpse in look.glimpses[:MOST_GLIMPSES])])
         for rung in self._usable(SINGLE_PASS_DEEP):
             if look.readings and not look.glimpses:
                 break
@@ -216,13 +223,22 @@ class Ladder:
         known = {reading.payload for reading in first.readings}
         yield Look(tuple(reading for reading in merged(dearer).readings if reading.payload not in known))
 
-    def _closely(self, pixels: Luma, glimpses: Iterable[Box]) -> list[Look]:
-        """Another decoder, only where a symbol stands that the first could not read: a small part of the frame, so cheap."""
+    def _closely(self, pixels: Luma, glimpses: Iterable[Unread]) -> list[Look]:
+        """Where a symbol stands that could not be read: another decoder, and the symbol flattened. Small parts, so cheap."""
         looks = []
-        for box in list(glimpses)[:3]:
-            left, top, crop = _cut(pixels, box)
+        for glimpse in list(glimpses)[:MOST_GLIMPSES]:
+            left, top, crop = _cut(pixels, glimpse.box)
             looks.append(placed(self._climb(ZBAR_ADAPTIVE, crop), ZBAR_ADAPTIVE.name, 1.0, left, top))
+            looks.append(self._flat(pixels, glimpse))
         return looks
+
+    def _flat(self, pixels: Luma, glimpse: Unread) -> Look:
+        """The symbol may be on something bent."""
+        for picture in flattened(pixels, glimpse):
+            readings = self._decoders[ZXING.decoder].look(picture).readings
+            if readings:
+                return Look((replace(readings[0], box=glimpse.box, step=FLATTENED),))
+        return Look()
 
     def _dearly(self, pixels: Luma, turn: int) -> list[Look]:
         rungs = [rung for rung in self._dear if rung.suits(pixels)]

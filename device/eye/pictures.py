@@ -133,5 +133,3 @@ def _why(error: BaseException) -> str:
     if isinstance(error, ValueError) and text:
         return text[:200]
     return f"broken or truncated ({type(error).__name__})"
-
-

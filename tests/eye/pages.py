@@ -25,6 +25,17 @@ def symbol(payload: bytes, scale: int = 4, error: ErrorLevel = "M") -> Luma:
     return drawn(modules(payload, error), scale)
 
 
+def bent(payload: bytes, by_modules: float, scale: int = 5, error: ErrorLevel = "L") -> Luma:
+    """One symbol with a dent in its middle: modules are moved by at most so many of their widths, finder patterns hardly."""
+    dark = modules(payload, error)
+    size = len(dark)
+    rows, columns = np.mgrid[0 : size * scale, 0 : size * scale] / scale
+    dent = by_modules * (np.sin(np.pi * rows / size) * np.sin(np.pi * columns / size)) ** 3
+    down = np.clip(rows + dent, 0, size - 1).astype(np.intp)
+    right = np.clip(columns - dent, 0, size - 1).astype(np.intp)
+    return np.where(dark[down, right], 0, 255).astype(np.uint8)
+
+
 def on_page(pictures: Sequence[Luma], height: int = 480, width: int = 900, shade: int = 200) -> Luma:
     """Pictures side by side on a grey page."""
     page = np.full((height, width), shade, np.uint8)

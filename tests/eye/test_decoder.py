@@ -17,7 +17,7 @@ from pyzbar import wrapper
 from device.core.types import Box
 from device.errors import DecoderBroken, MissingPackage
 from device.eye.camera import Luma
-from device.eye.decoder import Decoder, Look, Reading, ZbarDecoder, ZxingDecoder, merged, placed
+from device.eye.decoder import Decoder, Look, Reading, Unread, ZbarDecoder, ZxingDecoder, merged, placed
 from device.workbench.people import citizen_card, people, seeded
 from tests.eye.pages import drawn, finder_page, on_page, set_pages, symbol
 
@@ -163,7 +163,8 @@ def test_a_code_that_cannot_be_read_is_a_glimpse() -> None:
     look = ZxingDecoder().look(picture)
     assert look.readings == ()
     (glimpse,) = look.glimpses
-    assert abs(glimpse.width - (picture.shape[1] - 48)) < 12
+    assert abs(glimpse.box.width - (picture.shape[1] - 48)) < 12
+    assert glimpse.modules == picture.shape[1] // 6 - 8
 
 
 def test_a_reading_shows_no_payload() -> None:
@@ -196,17 +197,20 @@ def test_one_decoder_that_says_partial_is_enough() -> None:
 
 def test_a_glimpse_of_what_was_read_is_none() -> None:
     """What one decoder could not read another has read: nobody needs to come closer."""
-    box, elsewhere = Box(10, 10, 100, 100), Box(300, 10, 100, 100)
-    look = merged([Look(glimpses=(box, elsewhere)), Look((Reading(b"a", Box(12, 9, 99, 101)),))])
+    here = Unread(((10, 10), (110, 10), (110, 110), (10, 110)), 21)
+    elsewhere = Unread(((310, 10), (410, 10), (410, 110), (310, 110)), 21)
+    look = merged([Look(glimpses=(here, elsewhere, elsewhere)), Look((Reading(b"a", Box(12, 9, 99, 101)),))])
     assert look.glimpses == (elsewhere,)
 
 
 def test_boxes_of_a_prepared_picture_are_moved_back_into_the_frame() -> None:
     """Half the size means twice the pixels, and a crop begins where it was cut."""
-    look = placed(Look((Reading(b"a", Box(10, 20, 30, 40)),), (Box(1, 2, 3, 4),)), "rung", 2.0, 100, 200)
+    unread = Unread(((1, 2), (4, 2), (4, 6), (1, 6)), 21)
+    look = placed(Look((Reading(b"a", Box(10, 20, 30, 40)),), (unread,)), "rung", 2.0, 100, 200)
     assert look.readings[0].box == Box(120, 240, 60, 80)
     assert look.readings[0].step == "rung"
-    assert look.glimpses == (Box(102, 204, 6, 8),)
+    assert look.glimpses == (Unread(((102, 204), (108, 204), (108, 212), (102, 212)), 21),)
+    assert look.glimpses[0].box == Box(102, 204, 6, 8)
 
 
 def test_a_libzbar_without_binary_mode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

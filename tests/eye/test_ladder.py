@@ -11,10 +11,10 @@ import pytest
 from device.core.types import Box
 from device.errors import DecoderBroken
 from device.eye.camera import Luma
-from device.eye.decoder import Decoder, Look, Reading, ZbarDecoder, ZxingDecoder
+from device.eye.decoder import Decoder, Look, Reading, Unread, ZbarDecoder, ZxingDecoder
 from device.eye.ladder import Ladder, LiveSettings, Planner, make_ladder
 from device.eye.selfcheck import EXPECTED, check
-from tests.eye.pages import finder_page, on_page, set_pages, symbol
+from tests.eye.pages import bent, finder_page, on_page, set_pages, symbol
 
 SECOND_NS = 1_000_000_000
 FRAME_NS = SECOND_NS // 15
@@ -41,6 +41,12 @@ def nothing(_: Luma) -> Look:
 
 
 SMALL = Box(0, 0, 9, 9)
+
+
+def unread(box: Box, modules: int = 21) -> Unread:
+    """An upright symbol that could not be read."""
+    right, bottom = box.left + box.width, box.top + box.height
+    return Unread(((box.left, box.top), (right, box.top), (right, bottom), (box.left, bottom)), modules)
 
 
 def found(payload: bytes, box: Box = SMALL) -> Callable[[Luma], Look]:
@@ -121,7 +127,7 @@ def test_a_code_that_only_the_dear_decoder_reads_is_added_once() -> None:
 
 def test_where_a_symbol_could_not_be_read_the_dear_decoder_looks_only_there() -> None:
     """A crop with a margin of a quarter, and the box is that of the frame again."""
-    glimpse = Look(glimpses=(Box(400, 300, 100, 100),))
+    glimpse = Look(glimpses=(unread(Box(400, 300, 100, 100)),))
     zbar = Scripted("zbar", found(b"closer", Box(26, 26, 100, 100)))
     ladder = Ladder([Scripted("zxing", lambda _: glimpse), zbar])
     look = ladder.live(np.zeros((720, 1280), np.uint8), 0)
@@ -130,10 +136,12 @@ def test_where_a_symbol_could_not_be_read_the_dear_decoder_looks_only_there() ->
     assert look.glimpses == ()
 
 
-@pytest.mark.parametrize("box", [Box(-50, -50, 40, 40), Box(95, 95, 500, 500), Box(0, 0, 0, 0), Box(500, 500, 10, 10)])
+@pytest.mark.parametrize(
+    "box", [Box(-50, -50, 40, 40), Box(95, 95, 500, 500), Box(0, 0, 0, 0), Box(500, 500, 10, 10), Box(-500, 20, 90, 60)]
+)
 def test_a_glimpse_at_or_beyond_the_edge_is_no_error(box: Box) -> None:
     """Decoders guess corners outside the picture."""
-    ladder = Ladder([Scripted("zxing", lambda _: Look(glimpses=(box,))), ZbarDecoder()])
+    ladder = Ladder([Scripted("zxing", lambda _: Look(glimpses=(unread(box),))), ZbarDecoder()])
     assert ladder.live(np.zeros((100, 100), np.uint8), 0).readings == ()
 
 
@@ -146,10 +154,22 @@ def test_a_single_pass_stops_when_all_that_was_seen_is_read() -> None:
 
 def test_a_single_pass_goes_on_while_a_symbol_is_left_unread() -> None:
     """One code read beside one that is not: the second is worth the deep rungs."""
-    one = Look((Reading(b"one", Box(0, 0, 9, 9)),), (Box(300, 300, 50, 50),))
+    one = Look((Reading(b"one", Box(0, 0, 9, 9)),), (unread(Box(300, 300, 50, 50)),))
     zbar = Scripted("zbar", nothing)
-    Ladder([Scripted("zxing", lambda _: one), zbar]).one_shot(np.zeros((600, 800), np.uint8))
+    Ladder([Scripted("zxing", lambda pixels: one if pixels.shape == (600, 800) else Look()), zbar]).one_shot(np.zeros((600, 800), np.uint8))
     assert len(zbar.shown) > 2
+
+
+def test_a_bent_symbol_is_read_by_flattening_it_live_and_in_a_single_pass() -> None:
+    """The first look finds its corners, and its checksum fails."""
+    picture = bent(b"064090001234||bent", 1.3)
+    assert ZxingDecoder().look(picture).readings == ()
+    ladder = make_ladder()
+    for look in (ladder.one_shot(picture), ladder.live(picture, 0)):
+        (reading,) = look.readings
+        assert (reading.payload, reading.step) == (b"064090001234||bent", "zxing-flattened")
+        assert reading.box.width > 100
+        assert look.glimpses == ()
 
 
 def test_a_single_pass_begins_no_further_look_when_its_time_is_spent() -> None:

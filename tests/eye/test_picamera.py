@@ -217,9 +217,7 @@ def test_closing_twice_is_closing_once(world: World) -> None:
 
 
 @pytest.mark.parametrize(("absent", "package"), [("libcamera", "python3-libcamera"), ("picamera2", "python3-picamera2")])
-def test_a_machine_without_the_library_is_told_which_package_to_install(
-    monkeypatch: pytest.MonkeyPatch, absent: str, package: str
-) -> None:
+def test_a_machine_without_the_library_is_told_which_package_to_install(monkeypatch: pytest.MonkeyPatch, absent: str, package: str) -> None:
     """The source is chosen by the configuration, so this is how a laptop answers to picamera2."""
     monkeypatch.setitem(sys.modules, "libcamera", object())
     monkeypatch.setitem(sys.modules, "picamera2", object())
