@@ -62,5 +62,9 @@ class BrokerMissing(GateError, OSError):
     """The program for a private broker is missing. Install the package `mosquitto`."""
 
 
+class BrokerNotStarted(GateError, OSError):
+    """The private broker does not start. Its own words stand in the message; most often another program has its port."""
+
+
 class NotRunning(GateError, RuntimeError):
     """No gate is running here, or it hangs. Look at `systemctl status gate` and the log; start it with `gate run`."""

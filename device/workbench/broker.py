@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from device.errors import BrokerMissing
+from device.errors import BrokerMissing, BrokerNotStarted
 
 READY_S: Final = 10.0
 STOP_S: Final = 5.0
@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 class MosquittoProcess:
-    """A running Mosquitto with a given configuration. Raises BrokerMissing where it does not start, with its own words."""
+    """A running Mosquitto with a given configuration."""
 
     def __init__(self, folder: Path, port: int, settings: str) -> None:
         """``settings`` stand beside what every one of ours has: the folder is private, and the log goes to a file in it."""
@@ -59,7 +59,7 @@ class MosquittoProcess:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start it, and return when its port answers."""
+        """Start it, and return when its port answers. Raises BrokerMissing, or BrokerNotStarted with its own words."""
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [find_mosquitto(), "-c", self._config], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
@@ -68,7 +68,7 @@ class MosquittoProcess:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > limit:
                 self.kill()
-                raise BrokerMissing(f"mosquitto did not start on port {self.port}: {self._last_words()}")
+                raise BrokerNotStarted(f"mosquitto on port {self.port}: {self._last_words()}")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -97,7 +97,7 @@ class MosquittoProcess:
 
     def _last_words(self) -> str:
         lines = self.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return " / ".join(lines[-2:]) if lines else "it said nothing"
 
 
 class PrivateBroker:

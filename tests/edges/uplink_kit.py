@@ -223,7 +223,8 @@ class Listener:
 
     def __enter__(self) -> Self:
         self._connection.start()
-        assert self._ready.wait(10), f"no subscription: {self.end}"
+        assert self._ready.wait(10), "no subscription"
+        assert self.end is None, self.end
         return self
 
     def __exit__(self, *_: object) -> None:
