@@ -16,10 +16,10 @@ from typing import Final, Literal
 from device.config import JournalSection
 from device.core.timeline import least_age_ns
 from device.core.types import ClockReading
-from device.edges import salvage
+from device.edges import journal_opening
 from device.edges.journal_reader import Readers
 from device.edges.journal_schema import Connect, open_for_reading, read_meta, write_meta
-from device.edges.journal_store import Freezer, Item, Store, fact_record
+from device.edges.journal_store import Freezer, Store
 from device.edges.journal_upkeep import Upkeep
 from device.errors import JournalBusy, JournalError
 
@@ -83,7 +83,7 @@ class JournalFile:
         self.close()
         try:
             self._own()
-            opening = salvage.open_journal(self.path, self._connect, suspect=suspect)
+            opening = journal_opening.open_journal(self.path, self._connect, now, suspect=suspect)
             try:
                 self._store = self._begin(opening, now)
             except BaseException:
@@ -140,7 +140,7 @@ class JournalFile:
     def rescue(self, now: ClockReading) -> None:
         """Write the file anew after somebody deleted or replaced it, from what is still open. Raises sqlite3.Error, OSError."""
         log.error("%s was deleted or replaced while in use; it is written anew", self.path.name)
-        salvage.restore(self.path, self.store.connection, self._connect)
+        journal_opening.restore(self.path, self.store.connection, self._connect)
         self.open(now)
 
     def tidy(self, now: ClockReading) -> None:
@@ -148,11 +148,11 @@ class JournalFile:
         connection = self.store.connection
         noted = json.loads(read_meta(connection).get("asides", "{}"))
         kept: dict[str, tuple[str, int]] = {}
-        for aside in salvage.asides(self.path):
+        for aside in journal_opening.asides(self.path):
             boot_id, boot_ns = noted.get(aside.name, (now.boot_id, now.boot_ns))
             since = ClockReading(0, boot_ns, 0, boot_id, trusted=False)
             if least_age_ns(since, now, self.store.line) > self._retention_ns:
-                salvage.remove_aside(aside)
+                journal_opening.remove_aside(aside)
             else:
                 kept[aside.name] = (boot_id, boot_ns)
         with self.store.transaction():
@@ -176,19 +176,17 @@ class JournalFile:
         with suppress(OSError):
             self._wal.touch(mode=0o600)
 
-    def _begin(self, opening: salvage.Opening, now: ClockReading) -> Store:
+    def _begin(self, opening: journal_opening.Opening, now: ClockReading) -> Store:
         store = Store(opening.connection, self._freeze, now, self._floor_ns)
         if self.previous_run is None:
             self.previous_run = "first" if opening.first else "clean" if store.clean else "unclean"
-        if opening.replaced is not None:
-            store.append([Item(fact_record(opening.replaced, now))])
         store.begin_running()
         self._inode = self.path.stat().st_ino
         return store
 
     def _look_through(self) -> None:
         """Read a large file through beside the work; a small one was, before it was opened."""
-        if self.path.stat().st_size > salvage.CHECK_BYTES:
+        if self.path.stat().st_size > journal_opening.CHECK_BYTES:
             connection = open_for_reading(self.path, self._connect)
             thread = threading.Thread(target=self._check, args=(connection,), name="journal-check", daemon=True)
             self._checker = (thread, connection)
@@ -196,9 +194,9 @@ class JournalFile:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         try:
-            whole = salvage.check(connection)
+            whole = journal_opening.check(connection)
         except sqlite3.Error as error:
-            if not salvage.is_damage(error):
+            if not journal_opening.is_damage(error):
                 log.info("%s was not read through: %s", self.path.name, error)
                 return
             whole = False

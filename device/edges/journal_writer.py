@@ -18,7 +18,7 @@ from device.core.figures import Figure
 from device.core.timeline import Timeline
 from device.core.types import Receipt
 from device.core.wire import Storage
-from device.edges import salvage
+from device.edges import journal_opening
 from device.edges.journal_file import JournalFile
 from device.edges.journal_rows import State
 from device.edges.journal_store import Item, Store, Tally, fact_record
@@ -377,7 +377,7 @@ class Writer:
 
     def _failed(self, error: sqlite3.Error | OSError) -> None:
         """What memory holds of the store is in doubt: replace a damaged file, wait for a disk that fails."""
-        if not isinstance(error, sqlite3.Error) or not salvage.is_damage(error):
+        if not isinstance(error, sqlite3.Error) or not journal_opening.is_damage(error):
             self._degrade(error)
             return
         log.error("the record's file is damaged: %s", error)

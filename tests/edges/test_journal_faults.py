@@ -238,10 +238,23 @@ def test_damage_found_at_work_is_mended_at_once(opener: Opener, clock: FakeClock
 def test_damage_that_comes_back_at_once_is_the_disks(opener: Opener, clock: FakeClock, disk: FaultyDisk, tmp_path: Path) -> None:
     """A second file that is damaged within a minute is not replaced again: the journal waits for a better disk."""
     journal = opener(connect=disk)
+    disk.break_statements("PRAGMA freelist_count", "damaged", times=1000)
+    settle([journal.record(checkin(clock, 1))])
+    until(lambda: len(list(tmp_path.glob("*.corrupt-?"))) == 1)
+    settle([journal.record(checkin(clock, 2))])
+    until(lambda: journal.stats()["storage_state"] == "degraded")
+    assert len(list(tmp_path.glob("*.corrupt-?"))) == 1
+    disk.mend()
+    journal.maintain()
+    assert numbers(journal.waiting(0, 10)) == [1, 2]
+
+
+def test_a_new_file_that_cannot_be_written_leaves_the_old_one(opener: Opener, clock: FakeClock, disk: FaultyDisk, tmp_path: Path) -> None:
+    """While the replacement fails nothing is set aside, and what memory holds is written when it works."""
+    journal = opener(connect=disk)
     disk.break_statements("INSERT INTO event", "damaged", times=1000)
     refused(journal, clock, 1)
-    assert journal.stats()["storage_state"] == "degraded"
-    assert len(list(tmp_path.glob("*.corrupt-?"))) == 1
+    assert list(tmp_path.glob("*.corrupt-?")) == []
     disk.mend()
     journal.maintain()
     assert numbers(journal.waiting(0, 10)) == [1]
