@@ -57,7 +57,8 @@ class Connection:
         self._unread = 0
         self._ended: Ended | None = None
         self._accepted = False
-        self._last_error = ""
+        self._woken = False
+        self._errors = _LastError()
         self.overflowed = 0
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
@@ -104,7 +105,7 @@ class Connection:
                 _close(client)
             self._wake_read.close()
             self._wake_write.close()
-            self._emit(self._ended or Ended("lost", None, self._last_error))
+            self._emit(self._ended or Ended("lost", None, self._errors.text))
 
     def _client(self) -> paho.Client | None:
         client = paho.Client(
@@ -133,7 +134,7 @@ class Connection:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        client.on_log = self._on_log
+        client.enable_logger(self._errors.logger)
         return client
 
     def _connect(self, client: paho.Client) -> bool:
@@ -182,6 +183,8 @@ class Connection:
     def _obey(self, client: paho.Client) -> None:
         with contextlib.suppress(BlockingIOError):
             self._wake_read.recv(4096)
+        # Before the commands are taken, so that one which comes meanwhile wakes again.
+        self._woken = False
         while self._commands and not self._over:
             self._commands.popleft()(client)
 
@@ -194,16 +197,18 @@ class Connection:
             return Ended("protocol", None, "the other side does not speak MQTT 5 as it should")
         if code == MQTTErrorCode.MQTT_ERR_KEEPALIVE:
             return Ended("keepalive", None, "no sign of life")
-        if "SSL" in self._last_error.upper():
-            return Ended(tls_failure_of(self._last_error), None, self._last_error)
-        return Ended("lost", None, self._last_error)
+        if "SSL" in self._errors.text.upper():
+            return Ended(tls_failure_of(self._errors.text), None, self._errors.text)
+        return Ended("lost", None, self._errors.text)
 
     # ------------------------------------------------------------- commands, in the thread
 
     def _command(self, command: Callable[[paho.Client], None]) -> None:
         self._commands.append(command)
-        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: the end has come
-            self._wake_write.send(b"\0")
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(OSError):  # closed: the end has come
+                self._wake_write.send(b"\0")
 
     def _publish(self, client: paho.Client, publication: Publication) -> None:
         properties = _properties(
@@ -288,9 +293,21 @@ class Connection:
             topic = ""
         self._emit(Arrived(topic, bytes(message.payload), message.qos, message.retain, message.mid))
 
-    def _on_log(self, _client: paho.Client, _userdata: object, level: int, text: str) -> None:
-        if level == paho.MQTT_LOG_ERR:
-            self._last_error = text
+
+class _LastError(logging.Handler):
+    """Keeps paho's last complaint, which tells why a connection broke.
+
+    By a logger of its own: with a callback paho would compose a line for each packet.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.text = ""
+        self.logger = logging.Logger("paho", logging.ERROR)  # noqa: LOG001 - one for each connection, in no tree
+        self.logger.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
 
 
 def _properties(packet: int, **values: object) -> Properties:
