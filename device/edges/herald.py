@@ -1,4 +1,4 @@
-"""What a gate says of itself beside the record: state, hello, health."""
+"""What a gate says of itself beside the record: who it is to the broker, state, hello, health."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from device.config import BrokerSection
 from device.core import wire
 from device.core.types import Json
-from device.edges.mqtt_values import Publication
+from device.edges.mqtt_values import Peer, Publication, Subscription, Will
+from device.edges.tls import TlsFiles
 from device.ports import Bounds, Clock
 
 log = logging.getLogger(__name__)
 
 HELLO_EXPIRY_S = 300
+WILL_DELAY_S = 30
+"""A connection that is back within so long was never away."""
 HEALTH_PERIODS_KEPT = 3
 
 
@@ -47,6 +51,16 @@ class Herald:
         now = self._clock.reading()
         state = wire.State(online=online, session=session, boot=now.boot_id, version=self._about.version, since=wire.time_text(now.wall_ns))
         return Publication(object(), wire.up(self._gate, "state"), wire.encode(state), retain=retain)
+
+    def peer(self, broker: BrokerSection, session: str, *, retain: bool) -> Peer:
+        """Where to connect, as whom, with which will, and what to listen to. ``retain`` False for a broker that keeps nothing."""
+        tls = None if broker.ca is None else TlsFiles(broker.ca, broker.cert, broker.key)
+        wanted = [Subscription(wire.down(self._gate, kind)) for kind in ("ack", "config")]
+        wanted.append(Subscription(wire.down_filter(self._gate, "cmd"), as_published=True))
+        wanted += [Subscription(wire.down_filter(gate, "list")) for gate in (self._gate, wire.ALL)]
+        last = self.state(session, online=False)
+        will = Will(last.topic, last.payload, retain, WILL_DELAY_S)
+        return Peer(broker.host, broker.port, tls, self._gate, will, tuple(wanted))
 
     def hello(self, session: str, bounds: Bounds) -> Publication:
         """The first message of a connection."""

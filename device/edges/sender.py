@@ -178,6 +178,17 @@ class Sender:
 
     # ------------------------------------------------------------- figures
 
+    def figures(self) -> dict[str, Json]:
+        """Counters, times and why events are held back, by the names of health."""
+        acks, hold = self.window.acks_s.summary(), self.window.hold
+        return {
+            "published": self.published,
+            "acked": self.acked,
+            "resent": self.resent,
+            "ack_ms": {name: None if value is None else round(value * 1000, 1) for name, value in acks.items()},
+            "hold": None if hold is None else hold.fate.value,
+        }
+
     def lanes(self) -> dict[str, Json]:
         """Depth and oldest age of both lanes. Live events are counted at most: gaps among them are not looked for."""
         bounds, floor = self._outbox.bounds(), self._outbox.live_from(LIVE_AGE_S)

@@ -25,10 +25,9 @@ from device.core.types import Json, JsonObject
 from device.edges.downlink import Downlink
 from device.edges.herald import About, Herald
 from device.edges.mqtt_client import Connection
-from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription, Will
+from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Publication, Subscribed
 from device.edges.sender import EventToken, Sender
 from device.edges.standing import Notices, Standing, is_blamed, is_slow
-from device.edges.tls import TlsFiles
 from device.errors import JournalError
 from device.ports import Clock, Outbox
 
@@ -39,7 +38,6 @@ TURN_S: Final = 1.0
 SHORTEST_WAIT_S: Final = 0.001
 UNANSWERED_LIMIT_S: Final = 60.0
 """A broker that owes an answer for so long is given up: MQTT 5 allows sending again only on a new connection."""
-WILL_DELAY_S: Final = 30
 CONTROL_LIMIT: Final = 64
 """Answers to the province waiting for a place in the window; more are not given."""
 GOODBYE_S: Final = 2.0
@@ -124,7 +122,7 @@ class MqttUplink:
 
     def stats(self) -> Mapping[str, Json]:
         """Phase, why, counters and ack percentiles. From any thread; the figures are read one after the other."""
-        window = self._sender.window
+        window, sender = self._sender.window, self._sender
         return {
             "phase": self._phase.value,
             "reason": self._standing.reason,
@@ -132,8 +130,8 @@ class MqttUplink:
             "window": window.width,
             "in_flight": window.in_flight,
             "unacked": window.unacked,
-            "dead_letters": self._sender.dead_letters,
-            "stray_acks": self._sender.stray_acks,
+            "dead_letters": sender.dead_letters,
+            "stray_acks": sender.stray_acks,
             "refused_orders": self._downlink.refused,
             "unrecorded_notices": self._notices.unrecorded,
             "ends": dict(self._standing.ends),
@@ -260,19 +258,11 @@ class MqttUplink:
         self._tally["attempts"] += 1
         self._phase = Phase.CONNECTING
         self._session = str(uuid.uuid4())
-        connection = Connection(self._peer(), lambda event: self._events.put((connection, event)))
+        connection = Connection(
+            self._herald.peer(self._broker, self._session, retain=self._retain), lambda event: self._events.put((connection, event))
+        )
         self._connection = connection
         connection.start()
-
-    def _peer(self) -> Peer:
-        broker = self._broker
-        tls = None if broker.ca is None else TlsFiles(broker.ca, broker.cert, broker.key)
-        wanted = [Subscription(wire.down(self._gate, kind)) for kind in ("ack", "config")]
-        wanted.append(Subscription(wire.down_filter(self._gate, "cmd"), as_published=True))
-        wanted += [Subscription(wire.down_filter(gate, "list")) for gate in (self._gate, wire.ALL)]
-        last = self._herald.state(self._session, online=False)
-        will = Will(last.topic, last.payload, self._retain, WILL_DELAY_S)
-        return Peer(broker.host, broker.port, tls, self._gate, will, tuple(wanted))
 
     def _connected(self, limits: Connected) -> None:
         now_s = self._now_s()
@@ -387,18 +377,9 @@ class MqttUplink:
 
     def _figures(self) -> dict[str, Json]:
         """The uplink's own part of health."""
-        sender, hold = self._sender, self._sender.window.hold
         online_s = self._online_s + (self._now_s() - self._since_s if self._phase is Phase.ONLINE else 0.0)
         offline_s = self._now_s() - self._started_s - online_s if self._started_s else 0.0
-        ack_ms = {name: None if value is None else round(value * 1000, 1) for name, value in sender.window.acks_s.summary().items()}
-        return {
-            "published": sender.published,
-            "acked": sender.acked,
-            "resent": sender.resent,
-            "offline_s": round(max(0.0, offline_s), 1),
-            "ack_ms": {**ack_ms},
-            "hold": None if hold is None else hold.fate.value,
-        }
+        return {**self._sender.figures(), "offline_s": round(max(0.0, offline_s), 1)}
 
     def _lanes(self) -> dict[str, Json]:
         try:

@@ -5,13 +5,10 @@ what stands here. The documents in ``device/contract`` are generated from it.
 """
 
 from device.core.wire.base import Heard, Said, Unreadable, compact, encode, read, sequence_text, time_text
-from device.core.wire.events import (
-    AUDIT_TYPE,
-    CHECKIN_TYPE,
-    AuditEvent,
+from device.core.wire.events import AUDIT_TYPE, CHECKIN_TYPE, AuditEvent, CheckinEvent, HeardEvent, HeardGap
+from device.core.wire.facts import (
     AuditFact,
     Checkin,
-    CheckinEvent,
     Clock,
     ClockStep,
     CommandFate,
@@ -20,8 +17,6 @@ from device.core.wire.events import (
     EyeBack,
     EyeLost,
     Gap,
-    HeardEvent,
-    HeardGap,
     JournalReplaced,
     ListFate,
     ListUse,

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from device.core.timeline import ClockState
 from device.core.wire.base import Amount, Code, Count, Digest, Heard, Name, Said, Seq, Signature, Text, Time, Uuid, Version, compact
-from device.core.wire.events import CommandStatus, ListUse
+from device.core.wire.facts import CommandStatus, ListUse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
