@@ -12,13 +12,15 @@ import json
 import logging
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from device.edges.systemd import SystemdNotifier, under_systemd
 from device.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 GOOD: Final = 0
 UNWELL: Final = 1
@@ -30,16 +32,18 @@ DEFAULT_CONFIG: Final = Path("/etc/gate/gate.toml")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Returns the exit code."""
     options = _parser().parse_args(arguments)
-    # The processes that a verb starts say as much as it does.
-    os.environ.setdefault("LOG_LEVEL", "INFO" if options.verb in {"run", "eye"} else "WARNING")
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=os.environ["LOG_LEVEL"].upper(),
-        # Under systemd the journal adds its own time.
-        format="%(levelname)s %(name)s: %(message)s"
-        if "INVOCATION_ID" in os.environ
-        else "%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    chatty = options.verb in {"run", "eye"}
+    with _said_by_children("INFO" if chatty else "WARNING") as level:
+        logging.basicConfig(
+            stream=sys.stderr,
+            level=level,
+            # Under systemd the journal adds its own time.
+            format="%(levelname)s %(name)s: %(message)s" if under_systemd() else "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        )
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         verb: Callable[[argparse.Namespace], int] = options.call
         return verb(options)
@@ -55,6 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return GOOD
 
 
+@contextmanager
+def _said_by_children(level: str) -> Iterator[str]:
+    """The processes that a verb starts say as much as it does: LOG_LEVEL, which whoever calls may have set."""
+    before = os.environ.get("LOG_LEVEL")
+    os.environ["LOG_LEVEL"] = before or level
+    try:
+        yield os.environ["LOG_LEVEL"].upper()
+    finally:
+        if before is None:
+            del os.environ["LOG_LEVEL"]
+
+
 def run(options: argparse.Namespace) -> int:
     """The daemon."""
     from device.gate import run_daemon
@@ -64,7 +80,6 @@ def run(options: argparse.Namespace) -> int:
 
 def eye(options: argparse.Namespace) -> int:
     """The eye alone."""
-    from device.edges.systemd import SystemdNotifier
     from device.eye.main import main as run_eye
 
     return run_eye(_config(options), SystemdNotifier())
@@ -79,7 +94,6 @@ def demo(options: argparse.Namespace) -> int:
 
 def replay(options: argparse.Namespace) -> int:
     """Decode and decide on image files or a video."""
-    from device.edges.systemd import under_systemd
     from device.workbench.replay import run_replay
 
     if options.payload and under_systemd():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STALE_S: Final = 10.0
 """A status that old was written by a gate that hangs or is gone."""
 
-_NOTHING: Final = (None, 0, "", [], {})
+_NOTHING: Final[tuple[object, ...]] = (None, 0, "", [], {})
 """Not worth a word to a person."""
 
 PROBLEMS: Final = {
