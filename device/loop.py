@@ -82,6 +82,16 @@ class _Awaited:
     taken_ns: int
 
 
+@dataclass(slots=True)
+class _Answer:
+    """One decision on its way to record and lamp. ``refused``: the record failed a strict gate, and the answer is another one."""
+
+    judged: Judged
+    entry: Entry
+    showing: Showing
+    refused: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
     """``budget_s`` is how long a lamp waits for the record; ``strict`` waits for ever, and refers when it fails."""
@@ -189,16 +199,16 @@ class Loop:
         judged = self._judge.judge(sighting, now)
         decided_ns = self._clock.monotonic_ns()
         self.last = judged.decision
-        entry = self._scribe.checkin(judged, now, decide_ms=(decided_ns - received_ns) / MS)
+        decide_ms = (decided_ns - received_ns) / MS
+        entry = self._scribe.checkin(judged, now, decide_ms, kept=not self._settings.strict)
         self.tally.read_ms.add((sighting.read_ns - sighting.taken_ns) / MS)
         self.tally.link_ms.add((received_ns - sighting.read_ns) / MS)
         self.tally.decide_ms.add((decided_ns - received_ns) / MS)
-        self._perform(Input.PASSED if judged.decision.direction else Input.ANSWERED, judged, entry, showing)
+        self._perform(Input.PASSED if judged.decision.direction else Input.ANSWERED, _Answer(judged, entry, showing))
 
-    def _perform(self, event: Input, judged: Judged | None = None, entry: Entry | None = None, showing: Showing | None = None) -> None:
+    def _perform(self, event: Input, answer: _Answer | None = None) -> None:
         before = self.state
         self.state, actions = step(self.state, event)
-        recorded = True
         for action in actions:
             if action in _STANDING:
                 self._signals.show(_STANDING[action])
@@ -207,16 +217,19 @@ class Loop:
                 self.audit(EyeLost())
             elif action is Action.AUDIT_EYE_BACK:
                 self.audit(EyeBack(away_ms=(self._clock.monotonic_ns() - self._lost_ns) // MS))
-            elif judged is None or entry is None or showing is None:
-                raise ValueError(f"{event} needs a decision")
-            elif action is Action.RECORD:
-                recorded = self._record(judged, entry)
-            elif action is Action.SHOW:
-                self._show(judged if recorded else _not_recorded(judged), showing)
-            elif action is Action.OPEN and recorded:
-                self._signals.open_door()
+            elif answer is not None:
+                self._answer(action, answer)
         if self.state is not before:
             log.info("%s → %s (%s)", before.value, self.state.value, event.value)
+
+    def _answer(self, action: Action, answer: _Answer) -> None:
+        if action is Action.RECORD and not self._record(answer.judged, answer.entry):
+            answer.judged, answer.refused = _not_recorded(answer.judged), True
+            self._journal.record(self._scribe.checkin(answer.judged, answer.entry.at, 0.0))
+        elif action is Action.SHOW:
+            self._show(answer.judged, answer.showing)
+        elif action is Action.OPEN and not answer.refused:
+            self._signals.open_door()
 
     def _record(self, judged: Judged, entry: Entry) -> bool:
         """Whether the answer may be shown as decided. False only in strict mode."""

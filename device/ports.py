@@ -97,7 +97,10 @@ class Journal(Protocol):
     """The record, as the decision path sees it. One writer thread owns the file."""
 
     def record(self, entry: Entry) -> Future[Receipt]:
-        """Append durably. The future is done when the entry survives a power cut (or holds a JournalError)."""
+        """Append durably. The future is done when the entry survives a power cut (or holds a JournalError).
+
+        After an error an entry is held in memory and written later, unless it is not to be ``kept``.
+        """
         ...
 
     def passages(self) -> Sequence[Passage]:

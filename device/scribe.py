@@ -22,7 +22,7 @@ class Scribe:
         self.terms = terms
         self.lists = lists
 
-    def checkin(self, judged: Judged, now: ClockReading, decide_ms: float) -> Entry:
+    def checkin(self, judged: Judged, now: ClockReading, decide_ms: float, *, kept: bool = True) -> Entry:
         """The entry of one decision, with the passage that it makes, if somebody passed."""
         decision = judged.decision
         data = checkin_data(
@@ -35,7 +35,7 @@ class Scribe:
             payload_digest=judged.digest,
         )
         passage = Passage(decision.subject, decision.direction, now) if decision.subject and decision.direction else None
-        return Entry(Channel.CHECKIN, data, now, passage)
+        return Entry(Channel.CHECKIN, data, now, passage, kept)
 
     def audit(self, fact: AuditFact, now: ClockReading) -> Entry:
         """The entry of something about the gate itself."""

@@ -246,12 +246,18 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing to be recorded. ``data`` is the event's data member as it will be published, but for the chain."""
+    """One thing to be recorded. ``data`` is the event's data member as it will be published, but for the chain.
+
+    An entry that is not to be ``kept`` is dropped when the disk fails, instead
+    of being held in memory until it is back: what it says did not come true.
+    (Where a commit fails after it reached the disk, the entry is there.)
+    """
 
     channel: Channel
     data: JsonObject
     at: ClockReading
     passage: Passage | None = None
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,8 @@ class SqliteJournal:
         """Append durably. The future is done when the event survives a power cut, or holds a JournalError.
 
         An error means that the event is not durable now. Unless the journal is
-        closed or the entry cannot be recorded at all, it is kept in memory and
-        written later.
+        closed, the entry cannot be recorded at all or is not to be kept, it is
+        kept in memory and written later.
         """
         try:
             item = _item(entry)
@@ -291,4 +291,4 @@ def _item(entry: Entry) -> Item:
     if entry.passage is not None:
         pack_slot(0, entry.passage)
     kind = RowKind.CHECKIN if entry.channel is Channel.CHECKIN else RowKind.AUDIT
-    return Item(Record(uuid7(entry.at.wall_ns), kind, entry.at, data), entry.passage)
+    return Item(Record(uuid7(entry.at.wall_ns), kind, entry.at, data), entry.passage, entry.kept)

@@ -55,10 +55,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One event to append, with the passage it makes."""
+    """One event to append, with the passage it makes. One that is not to be ``kept`` does not wait for a failing disk."""
 
     record: Record
     passage: Passage | None = None
+    kept: bool = True
 
 
 class Store:

@@ -138,7 +138,7 @@ class Writer:
         pending = Pending(item, future, self._clock.monotonic_ns())
         with self._work:
             refusal = "the record is closed" if self._closing else None if self.trouble is None else self.trouble.text
-            lost = [] if self._closing else self._enqueue(pending)
+            lost = [] if self._closing or (refusal is not None and not item.kept) else self._enqueue(pending)
             self._work.notify()
         if refusal is not None:
             pending.fail(refusal)
@@ -405,6 +405,7 @@ class Writer:
         with self._work:
             first, self.trouble = self.trouble is None, trouble
             waiting = list(self._queue)
+            self._queue = deque(pending for pending in waiting if pending.item.kept)
             if first:
                 self._enqueue(Pending(Item(fact_record(fact, self._clock.reading())), None, 0))
         if first:

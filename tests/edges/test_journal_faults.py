@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,20 @@ def test_a_failing_disk_is_told_and_nothing_is_lost(opener: Opener, clock: FakeC
     assert numbers(journal.waiting(0, 20)) == [1, 2, 3, 4, 5]
     assert [(fact["state"], fact["error"]) for fact in facts(journal, "storage")] == [("degraded", code), ("ok", code)]
     assert journal.stats()["in_memory"] == 0
+
+
+def test_what_is_not_to_be_kept_is_dropped_by_a_failing_disk(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """Neither the event in which the disk fails nor one after it comes later; what is to be kept does."""
+    journal = opener(connect=disk)
+    disk.break_commits("disk_full")
+    disk.break_opening("disk_full")
+    for number in (1, 2):
+        with pytest.raises(JournalError):
+            journal.record(replace(checkin(clock, number), kept=False)).result(10)
+    refused(journal, clock, 3)
+    disk.mend()
+    journal.maintain()
+    assert numbers(journal.waiting(0, 20)) == [3]
 
 
 def test_an_error_after_the_commit_reached_the_disk_doubles_nothing(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:

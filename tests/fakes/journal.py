@@ -88,7 +88,7 @@ class MemoryJournal:
             return future
         with self._lock:
             if self.closed or self._failing is not None:
-                if not self.closed:
+                if not self.closed and entry.kept:
                     self._kept.append(entry)
                 future.set_exception(JournalError("the record is closed" if self.closed else f"{self._failing}"))
             elif self._stalled is not None:

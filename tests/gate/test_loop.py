@@ -206,7 +206,7 @@ def test_a_failing_disk_does_not_hold_the_gate(scene: Scene) -> None:
 
 
 def test_a_strict_gate_opens_to_nobody_whom_it_cannot_record() -> None:
-    """It refers the person instead, and does not count the passage."""
+    """It refers the person instead, does not count the passage, and says so in the record when the disk is back."""
     scene = Scene(strict=True)
     scene.say(BEAT)
     scene.journal.fail()
@@ -214,6 +214,11 @@ def test_a_strict_gate_opens_to_nobody_whom_it_cannot_record() -> None:
     assert scene.signs()[-1] is Sign.REFER
     assert scene.signals.opened == []
     assert (scene.loop.tally.accepted, scene.loop.tally.referred) == (0, 1)
+    scene.journal.recover()
+    assert [(data["decision"], data["reason"], data.get("direction")) for data in scene.data()] == [("refer", "not_recorded", None)]
+    scene.wait(1)
+    scene.see(citizen_card(AN))
+    assert scene.signs()[-1] is Sign.ACCEPT_IN
 
 
 def test_a_silent_eye_puts_the_gate_out_of_service_and_a_beat_brings_it_back(scene: Scene) -> None:
