@@ -126,6 +126,7 @@ class MqttUplink:
         return {
             "phase": self._phase.value,
             "reason": self._standing.reason,
+            "retry_in_s": round(max(0.0, self._retry_at_s - self._now_s()), 1) if self._phase is Phase.WAITING else None,
             "session": self._session,
             "window": window.width,
             "in_flight": window.in_flight,

@@ -458,6 +458,27 @@ def test_an_event_that_breaks_connections_is_found_and_given_up() -> None:
     assert not sending.knows(poison)
 
 
+def test_the_guilty_event_steps_back_for_the_innocent_ones_that_were_lost_with_it() -> None:
+    """Also where all of them were sent before and the guilty one is the first."""
+    sending = window(settled_by_broker=True)
+    poison, now_s = 1001, 1.0
+    send(sending, live=4)
+    sending.disconnected(now_s, blamed=True)
+    sending.connected(16, now_s)
+    passed: set[int] = set()
+    for _ in range(10):
+        now_s += 1.0
+        pick = sending.pick(now_s, None, None)
+        if pick is not None and pick.seq == poison:
+            sending.disconnected(now_s, blamed=True)
+            sending.connected(16, now_s)
+        elif pick is not None:
+            taken(sending, pick.seq, now_s=now_s)
+            passed.add(pick.seq)
+    assert passed == {1002, 1003, 1004}
+    assert sending.knows(poison)
+
+
 def test_a_connection_that_breaks_by_itself_makes_nobody_suspect() -> None:
     """A bad line is not the event's fault, however often it breaks."""
     sending = window()

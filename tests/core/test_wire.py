@@ -220,6 +220,13 @@ def test_no_content_can_pass_for_a_signature(text: str, signature: str) -> None:
     assert wire.split_signature(body) == (unsigned, signature)
 
 
+def test_only_the_last_member_is_the_signature() -> None:
+    """A member of that name deeper inside is content."""
+    data: dict[str, Any] = {"inner": {"a": 1, "signature": SIGNATURE}}
+    unsigned = wire.freeze_event(stored(data=data), SYNCED, None, None, "gate-7")
+    assert wire.split_signature(unsigned) == (unsigned, None)
+
+
 @pytest.mark.parametrize("signature", ["", "short", 'a"b' * 10, "a\\b" * 10, "ä" * 20, "a" * 1025])
 def test_a_signature_that_could_not_be_cut_off_again_is_refused(signature: str) -> None:
     """A signer that gives something else is a mistake of this program."""

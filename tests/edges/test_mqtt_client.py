@@ -352,6 +352,18 @@ def test_dropping_ends_at_once_and_commands_after_the_end_do_nothing(server: Mqt
     assert server.goodbyes == []
 
 
+def test_a_message_goes_out_at_once_and_not_with_the_next_turn(server: MqttServer) -> None:
+    """Handing in wakes the thread each time, not only the first."""
+    talk = Talk(peer(server.port))
+    talk.next(Connected)
+    started = time.monotonic()
+    for number in range(5):
+        talk.connection.publish(Publication(number, "a/b", b"x"))
+        assert talk.next(Answered) == Answered(number, 0x10)
+    assert time.monotonic() - started < 2
+    talk.goodbye()
+
+
 def test_many_threads_may_publish_at_once(server: MqttServer) -> None:
     """Only the connection's own thread touches the socket, so packets are never interleaved."""
     server.answer = server.accept_all

@@ -467,8 +467,7 @@ def test_one_line_is_logged_for_each_change_of_state_however_often_it_is_tried(
 
 def test_the_first_connection_waits_a_random_part_of_its_spread(server: MqttServer) -> None:
     """A town does not connect at once after a power cut."""
-    made = Rig(server.port, first_connect_spread_s=30)
-    made.uplink._uniform = lambda low, high: (low + high) / 2  # noqa: SLF001 - chance is not chosen by the configuration
+    made = Rig(server.port, first_connect_spread_s=30, uniform=lambda low, high: (low + high) / 2)
     made.uplink.start()
     try:
         assert made.stat("phase") == "waiting"
@@ -479,6 +478,25 @@ def test_the_first_connection_waits_a_random_part_of_its_spread(server: MqttServ
         made.wait_phase("online")
     finally:
         made.uplink.close()
+
+
+def test_waits_grow_until_a_connection_has_held_for_a_minute(server: MqttServer) -> None:
+    """A broker that takes every connection and drops it at once is not hammered."""
+    made = Rig(server.port, retry_min_s=10, retry_max_s=300, uniform=lambda _, high: high)
+    made.uplink._retry_at_s = 0  # noqa: SLF001 - the spread of the first connection is another test's
+    made.uplink.start()
+    waits = []
+    try:
+        for held_s in (0, 0, 40, 61, 0):
+            made.pass_time_until(lambda: made.stat("phase") == "online")
+            made.advance(held_s)
+            made.wait_rounds(2)
+            server.hang_up()
+            made.wait_phase("waiting")
+            waits.append(round(made.stat("retry_in_s"), -1))
+    finally:
+        made.uplink.close()
+    assert waits == [30, 90, 270, 30, 90]
 
 
 def test_offline_time_is_counted(server: MqttServer) -> None:
@@ -514,6 +532,10 @@ def test_a_record_that_cannot_be_read_stops_the_sending_and_nothing_else(server:
         server.wait(lambda: bool(server.on("/health")))
         assert "live" not in content(server.on("/health")[0])
         made.wait(lambda: made.stat("record_errors") >= 1)
+        for _ in range(50):
+            made.nudge()
+            made.wait_rounds(1)
+        assert made.stat("record_errors") <= 3, "the disk is asked again and again"
         made.record.unreadable = False
         made.record.add(3)
         made.advance(6)
@@ -675,6 +697,23 @@ def test_a_flood_of_commands_fills_neither_memory_nor_record_and_events_pass(ser
         up.wait(lambda: up.stat("published") >= 5)
         assert len(up.record.audits("command")) <= 11
         assert up.stat("unrecorded_notices") >= 289
+
+
+def test_answers_to_a_flood_of_commands_are_bounded_while_the_broker_takes_none(server: MqttServer) -> None:
+    """What waits for a place in the window does not grow without limit."""
+    server.answer = server.withhold
+    with rig(server.port) as up:
+        up.wait_phase("online")
+        for number in range(200):
+            server.wait(partial(unread_below, server, number - 8))
+            server.publish(wire.down(GATE, "cmd", f"c-{number}"), order(f"c-{number}"))
+        up.wait(lambda: up.stat("refused_orders") == 200)
+        server.answer = server.accept_all
+        server.puback()
+        up.record.add()
+        up.wait(lambda: bool(server.events()))
+        answers = [message for message in server.published if "/up/cmd/" in message.topic]
+        assert 64 <= len(answers) <= 64 + 16
 
 
 def test_a_desired_configuration_is_reported_as_not_enabled(server: MqttServer) -> None:

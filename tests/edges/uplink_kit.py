@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import random
 import threading
 import time
 import uuid
@@ -16,6 +17,7 @@ import pytest
 
 from device.config import BrokerSection, GateSection
 from device.core import wire
+from device.core.pacing import Uniform
 from device.core.types import Channel, ClockReading, Entry, Json
 from device.edges.herald import About
 from device.edges.mqtt_client import Connection
@@ -130,6 +132,7 @@ class Rig:
         host: str = "127.0.0.1",
         record: Outbox | None = None,
         clock: PushedClock | None = None,
+        uniform: Uniform = random.uniform,
         **settings: Any,  # noqa: ANN401 - whatever the configuration has
     ) -> None:
         self.clock = clock or PushedClock()
@@ -144,6 +147,7 @@ class Rig:
             self.clock,
             About("0.1.0", "p1", lambda: self.health, lambda: {"clock": "synced"}),
             lambda data: self.record.record(Entry(Channel.AUDIT, data, self.clock.reading())),
+            uniform=uniform,
         )
 
     def advance(self, seconds: float) -> None:
@@ -179,6 +183,11 @@ class Rig:
             return False
 
         self.wait(stepped, timeout_s)
+
+    def wait_rounds(self, count: int) -> None:
+        """Until the supervisor has gone round so often."""
+        before = self.uplink.progress
+        self.wait(lambda: self.uplink.progress >= before + count)
 
     def wait_phase(self, phase: str, timeout_s: float = 10.0) -> None:
         """Until the uplink is in this phase."""

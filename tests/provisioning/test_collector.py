@@ -194,6 +194,30 @@ def test_a_hello_is_answered_with_everything_that_is_held(broker: Broker, collec
     assert (last["epoch"], last["upto"], last["ranges"]) == (EPOCH, 3, [[5, 5], [8, 8]])
 
 
+def test_a_hello_tells_where_a_gate_begins(broker: Broker, collector: Process) -> None:
+    """What it no longer holds will not come; the ack goes on from there, and what was never sent is counted."""
+    with ear(broker) as gate:
+        gate.publish(wire.up(GATE, "hello"), json.dumps({"epoch": EPOCH, "oldest": 5, "newest": 9}).encode())
+        until(lambda: bool(acks(gate)))
+        assert acks(gate)[0]["upto"] == 4
+    assert collector.stop()["held_unexplained"] == 4
+
+
+def test_what_was_kept_does_not_come_again_after_a_restart(broker: Broker, collector: Process) -> None:
+    """The broker was told of each message that it may forget it, and only after the commit."""
+    chain = Chain(GATE).grow(30)
+    with ear(broker) as gate:
+        for seq in range(1, 30):
+            gate.publish(chain.topic(seq), chain.bodies[seq])
+        until(lambda: len(collector.seqs()) == 29)
+        collector.stop()
+        collector.start()
+        gate.publish(chain.topic(30), chain.bodies[30])
+        until(lambda: len(collector.seqs()) == 30)
+    counts = collector.stop()
+    assert (counts["received"], counts["stored"], counts["duplicates"]) == (1, 1, 0)
+
+
 def test_a_hello_of_a_gate_that_nobody_knows_is_answered_with_nothing_held(broker: Broker, collector: Process) -> None:
     """It then sends everything."""
     assert collector.process is not None

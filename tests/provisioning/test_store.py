@@ -168,6 +168,20 @@ def test_a_gap_that_hides_a_change_does_not_hold(store: SqliteStore, frozen: boo
     assert store.counts()["breaks"] == (1 if frozen else 2)
 
 
+@pytest.mark.parametrize("order", [(1, 2, 6, 5), (5, 6, 1, 2), (6, 5, 2, 1), (6, 2, 5, 1)])
+def test_a_link_over_events_that_never_had_a_body_is_checked_in_any_order(store: SqliteStore, order: tuple[int, ...]) -> None:
+    """The event behind such a gap names the last body before it."""
+    chain = Chain().grow(2)
+    first, last, digest = chain.lose(2, frozen=False)
+    chain.grow(1)
+    assert chain.declare(first, last, digest) == 6
+    breaks = 0
+    for seq in order:
+        item = other_body(chain, 5, prev="cd" * 32) if seq == 5 else received(chain, seq)[0]
+        breaks += store.keep([item], NOW).breaks
+    assert breaks == store.counts()["breaks"] == 2, "the link over the gap, and the one to the changed event"
+
+
 # ----------------------------------------------------------------- what is missing
 
 
