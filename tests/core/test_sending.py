@@ -476,7 +476,8 @@ def test_the_guilty_event_steps_back_for_the_innocent_ones_that_were_lost_with_i
             taken(sending, pick.seq, now_s=now_s)
             passed.add(pick.seq)
     assert passed == {1002, 1003, 1004}
-    assert sending.knows(poison)
+    assert sending.pick(now_s, None, None) is None, "it would only break the connection again"
+    assert sending.pick(now_s + 2 * RESEND_MIN_S, None, None) == Pick(poison, Lane.LIVE, 3)
 
 
 def test_a_connection_that_breaks_by_itself_makes_nobody_suspect() -> None:

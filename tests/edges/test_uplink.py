@@ -190,6 +190,22 @@ def test_nothing_is_forgotten_before_the_collector_has_it(server: MqttServer) ->
         assert up.stat("ack_ms")["p50"] is not None
 
 
+def test_what_the_province_already_has_is_not_sent_again(server: MqttServer) -> None:
+    """The answer to a hello saves sending what was confirmed in vain before the restart."""
+    made = Rig(server.port, backlog_per_s=1)
+    made.record.add(30, age_s=3600)
+    made.uplink.start()
+    try:
+        made.wait(lambda: made.stat("published") == 1)
+        ack(server, made.record.epoch, 12)
+        made.wait(lambda: made.record.left == 18)
+        made.advance(1.1)
+        server.wait(lambda: len(server.events()) == 2)
+    finally:
+        made.uplink.close()
+    assert [int(content(message)["sequence"]) for message in server.events()] == [1, 13]
+
+
 def test_without_a_collector_the_brokers_word_releases(server: MqttServer) -> None:
     """`confirm = "broker"`, several at once."""
     with rig(server.port, confirm="broker") as up:
