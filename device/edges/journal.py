@@ -34,7 +34,7 @@ from device.edges.journal_reader import (
 )
 from device.edges.journal_rows import Record, RowKind, pack_slot, uuid7
 from device.edges.journal_schema import Connect, sqlite_connect
-from device.edges.journal_store import FREEZE_BATCH, Freezer, Item, Tally
+from device.edges.journal_store import Freezer, Item, Tally
 from device.edges.journal_writer import GROUP, View, Writer
 from device.errors import JournalError
 from device.ports import Bounds, Clock, Outgoing
@@ -183,10 +183,8 @@ class SqliteJournal:
         """
         rows = self._rows(after, limit)
         last = next((row.seq for row in reversed(rows) if row.body is None and not row.damaged), 0)
-        for _ in range(-(-limit // FREEZE_BATCH)):
-            if last <= self._view().tally.frozen:
-                break
-            self._writer.ask(lambda store: store.freeze(last, self._clock.reading(), self._grace_ns))
+        if last:
+            self._freeze_up_to(last)
         return self._outgoing(self._rows(after, limit) if last else rows)
 
     def live_from(self, age_s: float) -> int:
@@ -255,6 +253,13 @@ class SqliteJournal:
         with self._file.readers.connection() as connection:
             rows = read_waiting(connection, after, limit + len(released))
         return [row for row in rows if row.seq not in released][:limit]
+
+    def _freeze_up_to(self, last: int) -> None:
+        """In order and in batches, as far as times are known; the chain allows no leap."""
+        frozen = -1
+        while frozen < self._view().tally.frozen < last:
+            frozen = self._view().tally.frozen
+            self._writer.ask(lambda store: store.freeze(last, self._clock.reading(), self._grace_ns))
 
     def _outgoing(self, rows: Sequence[Waiting]) -> list[Outgoing]:
         """What may be sent: up to the first that is not frozen. A damaged body is put aside."""

@@ -170,6 +170,7 @@ class Store:
         after it, until it is ``grace_ns`` old. Raises sqlite3.Error, and
         JournalError when the freezer works for no event at all.
         """
+        before = replace(self.tally)
         with self.transaction():
             self._note_moment(now)
             rows = self.connection.execute(
@@ -180,7 +181,9 @@ class Store:
             for *row, sheet in rows:
                 if not self._freeze_row(tuple(row), sheet, now, grace_ns):
                     break
-            self.write_tally()
+            # Nothing written, nothing synced: the uplink asks again and again while times are not known.
+            if self.tally != before:
+                self.write_tally()
 
     def _freeze_row(self, row: Row, sheet: bytes, now: ClockReading, grace_ns: int) -> bool:
         """False to stop here."""

@@ -283,6 +283,15 @@ def test_events_of_an_unsynced_boot_wait_for_the_clock_as_long_as_allowed(open_j
     assert [parsed(one)["clock"] for one in journal.waiting(0, 10)] == ["unsynced", "corrected"]
 
 
+def test_a_small_window_far_ahead_freezes_all_before_it(open_journal: Opener, clock: FakeClock) -> None:
+    """The live lane asks for two events behind hundreds that have no body yet: they come, chained to those."""
+    clock.restart("boot-2")
+    journal = open_journal()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 501)])
+    assert numbers(journal.waiting(490, 2)) == [491, 492]
+    assert chained(journal.waiting(0, 500))
+
+
 def test_the_record_proves_a_time_to_be_past(open_journal: Opener, clock: FakeClock) -> None:
     """After a restart into 1970 the newest event is the floor below which the clock cannot be right."""
     journal = open_journal()

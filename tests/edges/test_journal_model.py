@@ -121,6 +121,12 @@ class Model(RuleBasedStateMachine):
         self.clock.restart(f"boot-{self.boots}", trusted=trusted, off_s=10)
         self.journal = self._open()
 
+    @rule(count=st.integers(1, 20))
+    def unsynced(self, count: int) -> None:
+        """A boot whose clock is wrong, and events in it, none of which has a body yet."""
+        self.reboot(trusted=False)
+        self.record(count, passage=False)
+
     @rule()
     def crash(self) -> None:
         """The process dies: what is on the disk at this moment is what the next one finds."""
@@ -174,4 +180,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(stateful_step_count=25)
+TestModel.settings = settings(stateful_step_count=50)
