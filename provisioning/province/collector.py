@@ -10,6 +10,7 @@ it stops in order and prints its counters as one line of JSON.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -291,12 +292,11 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     stop = threading.Event()
     try:
-        store = SqliteStore(options.db)
-        collector = Collector(peer, store, options.ready_file)
-        _stop_on_signals(stop, collector)
-        collector.run(stop)
-        print(json.dumps({**collector.counts, **{f"held_{name}": count for name, count in store.counts().items()}}), flush=True)
-        store.close()
+        with contextlib.closing(SqliteStore(options.db)) as store:
+            collector = Collector(peer, store, options.ready_file)
+            _stop_on_signals(stop, collector)
+            collector.run(stop)
+            print(json.dumps({**collector.counts, **{f"held_{name}": count for name, count in store.counts().items()}}), flush=True)
     except sqlite3.Error as error:
         print(f"{options.db}: the events cannot be kept: {error}. Check the disk and the file, then start again.", file=sys.stderr)
         return 1

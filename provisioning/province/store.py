@@ -111,10 +111,14 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
-        self._refused = Counter(dict(self._db.execute("SELECT gate, count(*) FROM refused GROUP BY gate").fetchall()))
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+            self._refused = Counter(dict(self._db.execute("SELECT gate, count(*) FROM refused GROUP BY gate").fetchall()))
+        except sqlite3.Error:
+            self._db.close()
+            raise
 
     def keep(self, batch: Sequence[Received | Notice | Refused], received: str) -> Kept:
         """Keep a batch in one transaction, durable on return."""
