@@ -269,7 +269,8 @@ def test_with_tls_the_collector_reads_all_gates(tmp_path: Path) -> None:
         with Listener(peer(broker.port, GATE, host="localhost", tls=TlsFiles(gate.ca, gate.cert, gate.key))) as spy:
             spy.publish(wire.up(GATE, "checkin"), b"{}")
             until(lambda: bool(spy.answers))
-            assert spy.messages == []
+            # Its own acks may come again: the session outlives the connection.
+            assert all(message.topic.startswith(f"gates/v1/{GATE}/down/") for message in spy.messages)
 
 
 def test_a_collector_without_a_broker_waits_for_it(tmp_path: Path) -> None:

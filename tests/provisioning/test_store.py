@@ -6,6 +6,7 @@ import json
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -241,7 +242,7 @@ def test_what_is_refused_is_kept_once_with_its_reason_and_never_silently(store: 
     bad = judge("gates/v1/gate-07/up/checkin", b"not an event")
     kept = [store.keep([bad], NOW) for _ in range(3)]
     assert [one.refused for one in kept] == [1, 1, 1]
-    with sqlite3.connect(tmp_path / "events.sqlite") as reader:
+    with closing(sqlite3.connect(tmp_path / "events.sqlite")) as reader:
         rows = reader.execute("SELECT gate, reason, body FROM refused").fetchall()
     reader.close()
     assert rows == [("gate-07", "unreadable: json_invalid", b"not an event")]
@@ -267,7 +268,7 @@ def test_the_latest_of_each_other_message_is_kept(store: SqliteStore, tmp_path: 
     """State, health and reports: one row a topic."""
     for body in (b'{"online":true}', b'{"online":false}'):
         store.keep([judge("gates/v1/gate-07/up/state", body)], NOW)
-    with sqlite3.connect(tmp_path / "events.sqlite") as reader:
+    with closing(sqlite3.connect(tmp_path / "events.sqlite")) as reader:
         assert reader.execute("SELECT topic, body FROM latest").fetchall() == [("gates/v1/gate-07/up/state", b'{"online":false}')]
     reader.close()
 
