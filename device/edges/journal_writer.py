@@ -35,7 +35,7 @@ FLUSH_FROM: Final = 32
 FLUSH_AFTER_NS: Final = 30_000_000_000
 UPKEEP_EVERY_NS: Final = 60_000_000_000
 WAL_BYTES: Final = 4 * 1024 * 1024
-"""A WAL above this is brought into the main file when nobody waits."""
+"""A WAL above this is brought into the main file when nobody waits, and above four times this in any case."""
 PATIENCE_S: Final = 30.0
 """How long a caller other than the decision path waits for the writer."""
 
@@ -299,6 +299,8 @@ class Writer:
         self._publish()
         self._settle(records, seqs)
         self._guarded(self._keep_bounds)
+        if self.file.wal_bytes > 4 * WAL_BYTES:
+            self._guarded(self.file.store.checkpoint)
 
     def _settle(self, records: Sequence[Pending], seqs: Sequence[int]) -> None:
         """Tell the ones who wait that their events are durable."""

@@ -182,12 +182,13 @@ def test_records_go_before_everything_else(open_journal: Opener, clock: FakeCloc
 
 
 def test_a_late_record_counts_as_over_the_budget(open_journal: Opener, clock: FakeClock) -> None:
-    """A commit that takes longer than the lamp waits is counted, and its time is in the percentiles."""
+    """Nothing is acknowledged before its commit; one that takes longer than the lamp waits is counted, with its time."""
     disk = FaultyDisk()
     journal = open_journal(connect=disk)
     with disk.hold_commits():
         future = journal.record(checkin(clock, 1))
         assert disk.held.wait(10)
+        assert not future.done()
         clock.advance(5)
     settle([future])
     assert journal.stats()["over_budget"] == 1
