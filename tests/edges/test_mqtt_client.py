@@ -166,7 +166,7 @@ def test_connect_says_what_the_contract_says(server: MqttServer) -> None:
     assert (connect.will_topic, connect.will_qos, connect.will_retain) == (will.topic, 1, True)
     assert connect.will_properties[mqtt.WILL_DELAY] == [30]
     talk.goodbye()
-    assert server.goodbyes == [0]
+    server.wait(lambda: server.goodbyes == [0])
 
 
 def test_a_dead_link_is_noticed_by_tcp_before_the_keep_alive(server: MqttServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -303,7 +303,7 @@ def test_a_broker_that_takes_events_and_never_answers_is_left(server: MqttServer
     server.answer = server.withhold
     with rig(server.port) as up:
         up.record.add()
-        server.wait(lambda: bool(server.published))
+        server.wait(lambda: bool(server.events()))
         server.answer = server.accept_all
         up.advance(UNANSWERED_LIMIT_S + 1)
         up.wait_end("unanswered")
@@ -616,7 +616,7 @@ def test_a_stop_says_offline_and_goodbye(server: MqttServer) -> None:
     with rig(server.port) as up:
         up.wait_phase("online")
     assert content(server.on("/state")[-1])["online"] is False
-    assert server.goodbyes == [0]
+    server.wait(lambda: server.goodbyes == [0])
     assert up.stat("phase") == "stopped"
 
 

@@ -113,7 +113,7 @@ def test_nobody_subscribed_is_noticed_and_healed(broker: Broker) -> None:
         assert up.record.audits("uplink")[0]["state"] == "held"
         with Listener(peer(broker.port)) as province:
             up.pass_time_until(lambda: up.record.left == 0)
-            assert len(province.on("checkin")) == 20
+            up.wait(lambda: len(province.on("checkin")) == 20)
 
 
 def test_an_orderly_stop_leaves_a_retained_offline_state(broker: Broker) -> None:
