@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -133,9 +133,11 @@ class JournalReader:
     def __init__(self, path: Path, connect: Connect = sqlite_connect) -> None:
         self._path = path
         try:
-            self._connection = _open_any(path, connect)
-            self.epoch = read_meta(self._connection)["epoch"]
-            self._line = read_timeline(self._connection)
+            with ExitStack() as stack:
+                self._connection = stack.enter_context(closing(_open_any(path, connect)))
+                self.epoch = read_meta(self._connection)["epoch"]
+                self._line = read_timeline(self._connection)
+                stack.pop_all()
         except (sqlite3.Error, KeyError) as error:
             raise JournalError(f"{path}: the record cannot be read: {error}") from error
 
@@ -173,7 +175,15 @@ def _open_any(path: Path, connect: Connect) -> sqlite3.Connection:
     """Beside the running gate through its WAL; a closed journal, or one on a read-only disk, as it lies there."""
     if path.with_name(f"{path.name}-wal").exists():
         with suppress(sqlite3.Error):
-            connection = open_for_reading(path, connect)
-            read_meta(connection)
-            return connection
+            return _readable(open_for_reading(path, connect))
     return open_for_reading(path, connect, still=True)
+
+
+def _readable(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The connection, when a first look at the file succeeds; closed when it does not. Raises sqlite3.Error."""
+    try:
+        read_meta(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
