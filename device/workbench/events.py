@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from device.core.reasons import SENTENCES, Reason
+from device.core.timeline import ClockState
 from device.core.types import Channel
 from device.core.wire import time_text
-from device.edges.journal_rows import RECORD_COLUMNS, RowDamaged, State, record_of
-from device.errors import JournalError
+from device.edges.journal_reader import JournalReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from device.core.types import Json
-    from device.edges.journal_rows import Record
-
-_NEWEST: Final = f"SELECT {RECORD_COLUMNS} FROM event WHERE state <> ? ORDER BY seq DESC LIMIT ?"  # noqa: S608 - names of columns
+    from device.edges.journal_reader import Recorded
 
 SUBJECT_DIGITS: Final = 8
 """So much of a keyed hash is enough to see that it is the same person again."""
@@ -34,42 +30,30 @@ def print_events(path: Path, *, as_json: bool, limit: int) -> int:
 
 
 def lines(path: Path, limit: int) -> Iterator[dict[str, Json]]:
-    """One object for each event that is still in the record; a damaged row says so."""
-    if not path.exists():
-        raise JournalError(f"{path}: no record here yet")
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            rows = connection.execute(_NEWEST, (State.ERASED, limit or -1)).fetchall()
-    except sqlite3.Error as error:
-        raise JournalError(f"{path}: {error}") from error
-    for row in reversed(rows):
-        try:
-            yield _line(*record_of(row))
-        except RowDamaged as error:
-            yield {"seq": int(row[0]), "error": str(error)}
+    """One object for each event that is still in the record."""
+    with JournalReader(path) as journal:
+        yield from map(_line, journal.events(limit or None))
 
 
-def _line(seq: int, record: Record) -> dict[str, Json]:
-    data = json.loads(record.data)
+def _line(recorded: Recorded) -> dict[str, Json]:
+    stored, data = recorded.stored, recorded.stored.data
     line: dict[str, Json] = {
-        "seq": seq,
-        "time": time_text(record.at.wall_ns),
-        "clock": "known" if record.at.trusted else "unknown",
-        "channel": record.kind.channel.value,
+        "seq": stored.seq,
+        "time": time_text(recorded.stamp.time_ns),
+        "clock": recorded.stamp.clock.value,
+        "state": recorded.state,
+        "channel": stored.channel.value,
     }
-    if record.kind.channel is Channel.AUDIT:
+    if stored.channel is Channel.AUDIT:
         return line | {"what": data["what"]}
     told = {key: data.get(key) for key in ("decision", "reason", "direction", "kind", "variant", "assurance")}
     subject = data.get("subject")
-    return line | told | {"subject": None if subject is None else subject[:SUBJECT_DIGITS]}
+    return line | told | {"subject": subject[:SUBJECT_DIGITS] if isinstance(subject, str) else None}
 
 
 def _sentence(line: dict[str, Json]) -> str:
-    head = f"{line['seq']:>8}"
-    if "error" in line:
-        return f"{head}  {line['error']}"
-    doubt = "" if line["clock"] == "known" else "?"
-    head += f"  {line['time']}{doubt:1}"
+    doubt = "?" if line["clock"] in {ClockState.UNSYNCED, ClockState.BOUNDED} else " "
+    head = f"{line['seq']:>8}  {line['time']}{doubt} {line['state']:9}"
     if "what" in line:
         return f"{head}  {line['what']}"
     sentence = SENTENCES[Reason(str(line["reason"]))]
