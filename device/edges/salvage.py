@@ -24,6 +24,8 @@ from device.edges.journal_store import Tally
 
 LOOKUPS: Final = 200_000
 """Places that are tried one by one where a stretch of the file cannot be read in order."""
+BLIND_LOOKUPS: Final = 1_000
+"""The same where not even the newest number can be read."""
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ def _events(source: sqlite3.Connection, found: Salvaged) -> Iterator[Row]:
         yield row
         last = row[1]
     tail = _readable_tail(source, last)
-    stop = tail if tail is not None else (_newest(source) or last + LOOKUPS) + 1
+    stop = tail if tail is not None else (_newest(source) or last + BLIND_LOOKUPS) + 1
     for seq in range(last + 1, min(stop, last + 1 + LOOKUPS)):
         yield from _one(source, seq, found)
     if tail is not None:

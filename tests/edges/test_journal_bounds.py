@@ -301,23 +301,25 @@ def test_nothing_of_a_deleted_person_is_left_in_the_file(opener: Opener, clock: 
 
 
 def test_plain_deletes_would_leave_traces(tmp_path: Path) -> None:
-    """The reason for the layout, kept as a test: of persons in a table by their hash, deleted ones can be found in the raw bytes.
+    """The reason for the layout, kept as a test: in a table written as usual, deleted persons can be found in the raw bytes.
 
     Should this fail one day, SQLite has learned to overwrite what it moves.
     """
     chance, path = random.Random(1), tmp_path / "plain.sqlite"  # noqa: S311  as above
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("CREATE TABLE passage (subject TEXT PRIMARY KEY, content TEXT) WITHOUT ROWID")
-        living: list[str] = []
-        for block in range(10):
-            new = [subject(number) for number in range(100 * block, 100 * block + 100)]
-            chance.shuffle(new)
+        connection.execute("CREATE TABLE event (seq INTEGER PRIMARY KEY, data TEXT, body BLOB)")
+        living: list[int] = []
+        for block in range(12):
+            new = range(100 * block + 1, 100 * block + 101)
             living += new
-            connection.executemany("INSERT INTO passage VALUES (?, ?)", [(each, "x" * chance.randrange(20, 60)) for each in new])
-            dead = [living.pop(chance.randrange(len(living))) for _ in range(60)]
-            connection.executemany("DELETE FROM passage WHERE subject = ?", [(each,) for each in dead])
-    assert traces(path) - set(living) != set()
+            connection.executemany(
+                "INSERT INTO event (seq, data) VALUES (?, ?)", [(n, subject(n) + "x" * chance.randrange(100, 600)) for n in new]
+            )
+            connection.executemany("UPDATE event SET body = ? WHERE seq = ?", [(b"y" * chance.randrange(200, 1200), n) for n in new])
+            dead = [living.pop(chance.randrange(len(living))) for _ in range(70)]
+            connection.executemany("DELETE FROM event WHERE seq = ?", [(n,) for n in dead])
+    assert traces(path) - {subject(n) for n in living} != set()
 
 
 def test_erased_rows_are_taken_out_and_the_file_shrinks(opener: Opener, clock: FakeClock) -> None:

@@ -180,4 +180,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(stateful_step_count=50)
+TestModel.settings = settings(stateful_step_count=30)
