@@ -308,6 +308,7 @@ def test_plain_deletes_would_leave_traces(tmp_path: Path) -> None:
     chance, path = random.Random(1), tmp_path / "plain.sqlite"  # noqa: S311  as above
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA synchronous = OFF")
         connection.execute("CREATE TABLE event (seq INTEGER PRIMARY KEY, data TEXT, body BLOB)")
         living: list[int] = []
         for block in range(12):
