@@ -244,6 +244,8 @@ class JournalSection(_Section):
     """Older events are deleted for good, delivered or not; what was not delivered leaves a gap event."""
     budget_ms: Annotated[int, Field(ge=10, le=5_000)] = 150
     """How long the lamp waits for the record."""
+    unsynced_grace_s: Annotated[float, Field(ge=0, le=3_600)] = 15.0
+    """While the clock is not known, events wait so long before they are published, so that they can go out with the right time."""
     strict: bool = False
     """Wait for the record however long it takes, and refuse when it fails."""
 

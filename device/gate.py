@@ -25,7 +25,7 @@ from device.core.machine import State
 from device.core.types import Channel, Entry
 from device.core.wire import ClockStep, Start, Stop, freeze_event
 from device.edges import health
-from device.edges.clock import SystemClock, certificate_floor_ns
+from device.edges.clock import SystemClock, certificate_floor_ns, saved_clock_ns
 from device.edges.eye import EyeLink
 from device.edges.files import read_site_key, write_status
 from device.edges.herald import About
@@ -81,7 +81,16 @@ def open_record(config: GateConfig) -> Record:
         clock.raise_floor(certificate_floor_ns(broker.cert))
     keep_s = broker.keep_after_puback_h * 3600 if broker is not None and broker.confirm == "broker" else 0.0
     freeze = partial(freeze_event, sign=sign, gate=config.gate.id)
-    journal = SqliteJournal(config.journal.path, config.journal, clock, freeze, keep_confirmed_s=keep_s, floor_ns=clock.floor_ns)
+    clock.raise_floor(saved_clock_ns())
+    journal = SqliteJournal(
+        config.journal.path,
+        config.journal,
+        clock,
+        freeze,
+        keep_confirmed_s=keep_s,
+        unsynced_grace_s=config.journal.unsynced_grace_s,
+        floor_ns=clock.floor_ns,
+    )
     clock.raise_floor(journal.certainly_past_ns)
     return Record(clock, journal)
 

@@ -57,7 +57,8 @@ class Stage:
             "camera": {"source": self.source, "fps": 15.0},
             "signals": {"pin_factory": "mock"},
             "policy": {"duplicate_window_s": 5.0},
-            "journal": {"path": "state/journal.sqlite"},
+            # Laptops and containers often do not know whether their clock is right; nobody wants to wait for it here.
+            "journal": {"path": "state/journal.sqlite", "unsynced_grace_s": 0.0},
         }
         if self.port is not None:
             sections["broker"] = {"host": "127.0.0.1", "port": self.port, "first_connect_spread_s": 0.0, "backlog_per_s": 1000.0}
