@@ -324,7 +324,8 @@ def test_a_refusal_holds_events_back_and_a_probe_finds_out(
     server.answer = lambda message: code if message.topic.endswith(("/checkin", "/audit")) else 0x00
     with rig(server.port) as up:
         up.record.add(3)
-        up.wait(lambda: up.stat("hold") == hold)
+        # All that were on their way are answered: a later refusal would begin the pause anew.
+        up.wait(lambda: up.stat("hold") == hold and up.stat("in_flight") == 0)
         refused = len(server.events())
         up.record.add(30)
         up.wait_phase("online")
