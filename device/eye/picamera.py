@@ -1,8 +1,10 @@
 """The Raspberry Pi's camera, through picamera2.
 
 Nothing is left to automatic: one sensor mode, exposure and focus in turn from
-the configuration, and only the Y plane is looked at, where it lies in the
-camera's own buffer.
+the configuration, and only the Y plane is looked at. It is copied out of the
+camera's buffer: picamera2 unmaps its buffers when a camera is given back, which
+fails while any array still refers to one, and a buffer that goes back at once
+can be filled again while the decoders work.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Final, Protocol
 
+import numpy as np
+
 from device.config import CameraSection
 from device.errors import CameraMissing, CameraStopped, MissingPackage
 from device.eye.camera import Frame, Items, Luma, Timer
@@ -22,7 +26,7 @@ from device.eye.camera import Frame, Items, Luma, Timer
 log = logging.getLogger(__name__)
 
 BUFFERS: Final = 4
-"""One being filled, one queued behind it, the newest one done, one in our hands."""
+"""One being filled, one queued behind it, the newest one done, one being copied."""
 
 FRAMES_PER_FOCUS: Final = 12
 """Frames between two focus positions: the lens needs a few to arrive, and each exposure its turn at rest."""
@@ -95,10 +99,12 @@ class PicameraCamera:
             request = self._newest()
             try:
                 with self._library.MappedArray(request, "main", reshape=False, write=False) as mapped:
-                    self._given += 1
-                    yield self._frame(mapped.array, request.get_metadata(), f"picamera2#{number}")
+                    self._take(mapped.array)
+                metadata = request.get_metadata()
             finally:
                 request.release()
+            self._given += 1
+            yield self._frame(metadata, f"picamera2#{number}")
 
     def close(self) -> None:
         """Stop the camera and give it back. A camera that hangs may hang here too: the caller limits the time."""
@@ -129,6 +135,7 @@ class PicameraCamera:
         main = self._camera.camera_configuration()["main"]
         self._width, self._height = main["size"]
         self._stride = main["stride"]
+        self._luma = np.empty((self._height, self._width), np.uint8)
         if main["format"] not in Y_PLANE_FIRST:
             raise CameraMissing(f"the camera gives {main['format']}, of which no luma can be taken")
         if (self._width, self._height) != size:
@@ -170,11 +177,15 @@ class PicameraCamera:
             raise CameraStopped(f"picamera2: {error}") from error
         return request
 
-    def _frame(self, buffer: Luma, metadata: Mapping[str, object], name: str) -> Frame:
+    def _take(self, buffer: Luma) -> None:
+        """Copy the luma. No array that refers to the buffer outlives this call."""
         rows = buffer.reshape(-1)[: self._stride * self._height].reshape(self._height, self._stride)
+        np.copyto(self._luma, rows[:, : self._width])
+
+    def _frame(self, metadata: Mapping[str, object], name: str) -> Frame:
         exposure, lens = metadata.get("ExposureTime"), metadata.get("LensPosition")
         return Frame(
-            rows[:, : self._width],
+            self._luma,
             self._taken_ns(metadata.get("SensorTimestamp")),
             name,
             exposure if isinstance(exposure, int) else None,

@@ -9,6 +9,7 @@ virtual camera.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -50,7 +51,7 @@ class Request:
 
 
 class MappedArray:
-    """A view of a request's buffer, valid inside ``with``."""
+    """A view of a request's buffer, valid inside ``with``: leaving it raises BufferError while an array still refers to the memory."""
 
     def __init__(self, request: Request, stream: str, reshape: bool = True, write: bool = True) -> None:  # noqa: FBT001, FBT002 - as in picamera2
         if (stream, reshape, write) != ("main", False, False):
@@ -61,11 +62,14 @@ class MappedArray:
     def __enter__(self) -> Self:
         if self._request.buffer is None:
             raise RuntimeError("failed to find buffer")
-        self.array = self._request.buffer
+        self._memory = mmap.mmap(-1, self._request.buffer.size)
+        self._memory.write(self._request.buffer)
+        self.array = np.frombuffer(self._memory, np.uint8)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.array = None
+        self._memory.close()
 
 
 class World:

@@ -75,7 +75,20 @@ class Machine:
 
     def run(self, *command: str, check: bool = True, timeout_s: float = RUN_LIMIT_S) -> subprocess.CompletedProcess[str]:
         """Run a command as root inside. Both outputs come back as one text. Raises CalledProcessError with what was said in its notes."""
-        enter = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", f"--root=/proc/{self._leader}/root", "--wd=/", "--"]
+        enter = [
+            "nsenter",
+            "-t",
+            str(self._leader),
+            "-m",
+            "-u",
+            "-i",
+            "-n",
+            "-p",
+            "-C",
+            f"--root=/proc/{self._leader}/root",
+            "--wd=/",
+            "--",
+        ]
         done = subprocess.run(
             [*enter, *command],
             check=False,

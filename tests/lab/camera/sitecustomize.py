@@ -21,6 +21,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 FITTED = "picamera2"
 FRAME_S = 1 / 15
 """The virtual camera paces nothing: unpaced it gives hundreds of frames a second."""
@@ -41,9 +43,8 @@ class _Painter:
             time.sleep(FRAME_S)
         if self._path.exists():
             with self._module.MappedArray(request, "main", reshape=False) as mapped:
-                luma = self._path.read_bytes()
-                flat = mapped.array.reshape(-1)
-                flat[: len(luma)] = memoryview(luma)
+                luma = np.fromfile(self._path, np.uint8)
+                mapped.array.reshape(-1)[: luma.size] = luma
         if self._then is not None:
             self._then(request)
 
