@@ -63,7 +63,7 @@ class MappedArray:
         if self._request.buffer is None:
             raise RuntimeError("failed to find buffer")
         self._memory = mmap.mmap(-1, self._request.buffer.size)
-        self._memory.write(self._request.buffer)
+        self._memory.write(self._request.buffer.tobytes())
         self.array = np.frombuffer(self._memory, np.uint8)
         return self
 
