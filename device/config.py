@@ -6,20 +6,29 @@ generated from the descriptions here.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from datetime import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
 
 from device.core.types import Kind
 from device.errors import ConfigError
 
+CREDENTIAL: Final = "credential:"
+"""Before the name of a key or certificate that the service manager hands over (systemd.exec(5), credentials)."""
+
+CREDENTIAL_STORE: Final = Path("/etc/credstore")
+"""Where the service manager finds credentials by name, and where they are read outside the service, by root."""
+
 
 def _from_its_folder(path: Path, info: ValidationInfo) -> Path:
-    """A relative path is meant from the folder of the configuration file."""
+    """A relative path is meant from the folder of the configuration file; `credential:NAME` is a credential of the service."""
+    if str(path).startswith(CREDENTIAL):
+        return Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIAL_STORE)) / str(path).removeprefix(CREDENTIAL)
     base = (info.context or {}).get("base")
     return path if base is None else Path(base) / path
 
@@ -84,7 +93,8 @@ class EyeSection(_Section):
     """The process that reads frames."""
 
     socket: FilePath | None = None
-    """Unix socket on which a separately run eye is awaited. Without it the gate starts its own eye."""
+    """Unix socket on which a separately run eye is awaited; the packaged services use `/run/gate/eye.sock`. Without it the gate starts its
+    own eye."""
     silent_limit_s: Annotated[float, Field(ge=0.6, le=2.5)] = 2.0
     """Without a sign of life for so long the gate shows "out of service", and restarts an eye of its own."""
 
@@ -222,7 +232,8 @@ class PrivacySection(_Section):
     """What is kept of a person, and why."""
 
     site_key: FilePath
-    """File with the site's key of 32 bytes as 64 hexadecimal digits: identity is stored only as a hash keyed with it."""
+    """File with the site's key of 32 bytes as 64 hexadecimal digits: identity is stored only as a hash keyed with it. Like every key and
+    certificate, `credential:NAME` names one that systemd hands over."""
     seal_to: FilePath | None = None
     """PEM file with the province's public key (X25519 or P-256). Without it no identity leaves the gate, sealed or not."""
     purpose: Annotated[str, Field(min_length=1, max_length=200)] = "access control"

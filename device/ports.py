@@ -179,6 +179,10 @@ class Notifier(Protocol):
         """All parts made progress: feed the watchdog."""
         ...
 
+    def patience(self, seconds: float) -> None:
+        """From now on ``alive`` may be so long in coming, where there is a watchdog at all."""
+        ...
+
     def status(self, text: str) -> None:
         """One line for ``systemctl status``."""
         ...

@@ -4,7 +4,9 @@ A Pi has no battery clock: after a power cut it starts somewhere in the past
 and is right only once a time server has been heard. The kernel knows: NTP
 daemons clear STA_UNSYNC in ``adjtimex(2)`` when they have set the clock, and
 the kernel sets it again when 16 s of error may have gathered, nearly nine
-hours after the last word from a server.
+hours after the last word from a server. Inside the service's sandbox, which
+also forbids to set the clock, the kernel cannot be asked: there the file that
+systemd-timesyncd touches at each synchronisation says when the last one was.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ BUILD_TIME_NS: Final = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp()) * 1_00
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 SYNCHRONIZED: Final = Path("/run/systemd/timesync/synchronized")
-"""Made by systemd-timesyncd when it has set the clock in this boot."""
+"""Touched by systemd-timesyncd at each synchronisation in this boot (systemd-timesyncd.service(8))."""
+
+MARK_FRESH_NS: Final = 3 * 2_048 * 1_000_000_000
+"""systemd-timesyncd asks its server every 2,048 s at the longest: three silent rounds, and the clock is running free."""
 
 SAVED_CLOCK: Final = Path("/var/lib/systemd/timesync/clock")
 """Touched by systemd-timesyncd as time goes by; at boot the clock starts from its date of modification."""
@@ -130,17 +135,28 @@ class SystemClock:
         self._now = self._ask_kernel()
         if self._now.synced:
             self._synced_at = (boot, self._now.error_ms)
-        elif self._synced_at is None and self._synchronized.exists():
-            self._synced_at = (0, _FIRST_DOUBT_MS)
+        elif self._synced_at is None and (age_ns := self._mark_age_ns()) is not None:
+            self._synced_at = (max(0, boot - age_ns), _FIRST_DOUBT_MS)
 
     def _ask_kernel(self) -> Discipline:
         try:
             return self._discipline()
         except OSError as error:
             if not self._complained:
-                log.warning("the kernel does not say whether the clock is synchronised: %s", error)
+                log.info("the kernel does not say whether the clock is synchronised (%s); systemd-timesyncd's mark is looked at", error)
             self._complained = True
-            return Discipline(synced=False, error_ms=0)
+            age_ns = self._mark_age_ns()
+            if age_ns is None or age_ns > MARK_FRESH_NS:
+                return Discipline(synced=False, error_ms=0)
+            return Discipline(synced=True, error_ms=_FIRST_DOUBT_MS + drift_ms(age_ns))
+
+    def _mark_age_ns(self) -> int | None:
+        """How long ago systemd-timesyncd set the clock; None where it did not in this boot."""
+        try:
+            marked_ns = self._synchronized.stat().st_mtime_ns
+        except OSError:
+            return None
+        return max(0, time.time_ns() - marked_ns)
 
     def _doubt_ms(self, boot: int) -> int:
         if self._now.synced or self._synced_at is None:

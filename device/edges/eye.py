@@ -22,6 +22,7 @@ from device.config import GateConfig
 from device.core.link import DATAGRAM_LIMIT_BYTES, PARENT_VARIABLE, BadDatagram, Beat, Glimpse, Message, Trouble, decode
 from device.core.types import Json, Sighting
 from device.edges.child import Child, wait_readable
+from device.edges.systemd import passed_sockets
 from device.errors import ConfigError
 from device.ports import Clock
 
@@ -42,6 +43,9 @@ START_LIMIT_S: Final = 20.0
 TEND_S: Final = 0.1
 """How often the eye's process is looked after while nothing is heard."""
 
+SOCKET_NAME: Final = "eye"
+"""FileDescriptorName= of the socket that the service manager may pass."""
+
 _SECOND_NS: Final = 1_000_000_000
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -51,7 +55,9 @@ class EyeLink:
 
     The newest connection wins: an eye that was started again has no need to
     wait until the old one is missed. Only processes of this user or of root
-    may connect.
+    may connect; to a socket that the service manager passed, those whom its
+    mode lets in. That one stays when the gate goes, so that an eye finds the
+    next gate behind it.
     """
 
     def __init__(self, config: GateConfig, clock: Clock, command: Sequence[str] | None) -> None:
@@ -73,12 +79,10 @@ class EyeLink:
         self._connections = 0
         self._trouble: Trouble | None = None
         self._closed = False
-        self._lock = self._claim()
-        try:
-            self._listener = self._listen()
-        except OSError as error:
-            self._lock.close()
-            raise ConfigError(f"{self._key}: no socket can be made at {self._path}: {error.strerror}") from error
+        passed = passed_sockets().get(SOCKET_NAME)
+        self._passed = passed is not None
+        self._lock = None if passed else self._claim()
+        self._listener = passed or self._make_listener()
         own = {PARENT_VARIABLE: str(os.getpid()), "OPENBLAS_NUM_THREADS": "1"}
         self._child = Child(command, clock, own) if command is not None and config.eye.socket is None else None
         if self._child:
@@ -127,8 +131,9 @@ class EyeLink:
             self._child.close()
         self._hang_up()
         self._listener.close()
-        self._path.unlink(missing_ok=True)
-        self._lock.close()
+        if self._lock is not None:
+            self._path.unlink(missing_ok=True)
+            self._lock.close()
 
     # ---------------------------------------------------------------- the socket
 
@@ -148,6 +153,14 @@ class EyeLink:
             lock.close()
             raise ConfigError(f"{self._key}: another gate uses {self._path}") from None
         return lock
+
+    def _make_listener(self) -> socket.socket:
+        try:
+            return self._listen()
+        except OSError as error:
+            if self._lock is not None:
+                self._lock.close()
+            raise ConfigError(f"{self._key}: no socket can be made at {self._path}: {error.strerror}") from error
 
     def _listen(self) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
@@ -172,7 +185,7 @@ class EyeLink:
             except OSError:
                 # Nobody there, or gone again before they were answered.
                 return
-            if _peer_uid(fresh) not in {os.getuid(), 0}:
+            if not self._welcome(fresh):
                 self._refused += 1
                 log.warning("a process of another user tried to be the eye and was refused")
                 fresh.close()
@@ -182,6 +195,10 @@ class EyeLink:
             self._connection = fresh
             self._connections += 1
             self._bad_here = 0
+
+    def _welcome(self, connection: socket.socket) -> bool:
+        """A socket that the service manager made is guarded by its owner, group and mode; one of our own by whose process comes."""
+        return self._passed or _peer_uid(connection) in {os.getuid(), 0}
 
     def _hang_up(self) -> None:
         if self._connection is not None:

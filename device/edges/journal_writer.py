@@ -23,6 +23,7 @@ from device.edges.journal_file import JournalFile
 from device.edges.journal_rows import State
 from device.edges.journal_store import Item, Store, Tally, fact_record
 from device.edges.journal_upkeep import BATCH
+from device.edges.systemd import name_thread
 from device.errors import JournalBusy, JournalError
 from device.ports import Clock
 
@@ -229,6 +230,7 @@ class Writer:
     # ------------------------------------------------------------- the thread
 
     def _run(self) -> None:
+        name_thread("journal")
         try:
             while self._turn():
                 pass

@@ -30,6 +30,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed
+from device.edges.systemd import name_thread
 from device.edges.tls import failure_of, tls_failure_of
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Connection:
     # ------------------------------------------------------------- the thread
 
     def _run(self) -> None:
+        name_thread("mqtt")
         client: paho.Client | None = None
         try:
             client = self._client()

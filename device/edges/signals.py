@@ -23,6 +23,7 @@ from device.core.score import Lamp, Score
 from device.core.signals import patterns
 from device.core.types import Json, Sign
 from device.edges.pins import Pins, dims
+from device.edges.systemd import name_thread
 from device.errors import ConfigError
 from device.ports import Clock
 
@@ -157,6 +158,7 @@ class GpioSignals:
             self._on_change(snapshot)
 
     def _play(self) -> None:
+        name_thread("signals")
         well = True
         while not self._closed:
             try:

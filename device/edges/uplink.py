@@ -28,6 +28,7 @@ from device.edges.mqtt_client import Connection
 from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Publication, Subscribed
 from device.edges.sender import EventToken, Sender
 from device.edges.standing import Notices, Standing, is_blamed, is_slow
+from device.edges.systemd import name_thread
 from device.errors import JournalError
 from device.ports import Clock, Outbox
 
@@ -157,6 +158,7 @@ class MqttUplink:
     # ------------------------------------------------------------- supervisor
 
     def _run(self) -> None:
+        name_thread("uplink")
         while not self._stop.is_set():
             try:
                 self._turn()

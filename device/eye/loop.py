@@ -39,6 +39,9 @@ SOURCE_LIMIT_S: Final = 5.0
 OPENING_LIMIT_S: Final = 20.0
 """So long may a camera take to start or to stop."""
 
+MARGIN_S: Final = 1.0
+"""The service manager waits so much longer than the alarm."""
+
 RETRY_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Waits between attempts to reach a camera that is missing; the last is repeated."""
 
@@ -128,6 +131,7 @@ class EyeLoop:
         """Look until told to stop. Raises CameraStopped when a running camera fell silent: only a new process cures libcamera."""
         if self._notifier:
             self._notifier.ready()
+            self._notifier.status("opening the camera")
         while (camera := self._open(section, opener)) is not None:
             try:
                 self._watch(camera)
@@ -149,6 +153,7 @@ class EyeLoop:
 
     def _open(self, section: CameraSection, opener: Callable[[CameraSection, Timer], Camera]) -> Camera | None:
         attempt = 0
+        self._patience(OPENING_LIMIT_S)
         while not self._over():
             self._alarm.arm(OPENING_LIMIT_S)
             try:
@@ -176,6 +181,9 @@ class EyeLoop:
         if self._whole and not self._await_gate():
             return
         skipped_before = self.counts.skipped
+        self._patience(SOURCE_LIMIT_S)
+        if self._notifier:
+            self._notifier.status(f"looking at {camera.source}")
         with closing(camera.frames()) as items:
             self._alarm.arm(SOURCE_LIMIT_S)
             for item in items:
@@ -263,11 +271,19 @@ class EyeLoop:
         if self._notifier:
             self._notifier.alive()
 
+    def _patience(self, limit_s: float) -> None:
+        """The kernel's alarm comes first; the service manager's watchdog is for what even that does not end."""
+        if self._notifier:
+            self._notifier.alive()
+            self._notifier.patience(limit_s + MARGIN_S)
+
     def _await_gate(self) -> bool:
         self._alarm.disarm()
         while not self._link.connect():
             if self._over():
                 return False
+            if self._notifier:
+                self._notifier.alive()
             self._stop.wait(DELIVERY_S)
         return True
 

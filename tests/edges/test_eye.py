@@ -229,6 +229,25 @@ def test_only_this_user_and_root_may_connect(link: EyeLink, peers: Callable[[], 
     assert link.stats()["refused"] == 1
 
 
+def test_a_passed_socket_is_used_and_left_behind(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manager's socket: whoever its mode lets in is the eye, another user too, and the next gate finds it where it was."""
+    path = tmp_path / "manager.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as made:
+        made.bind(str(path))
+        made.listen()
+        monkeypatch.setattr("device.edges.systemd.FIRST_PASSED", made.fileno())
+        for name, value in {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "eye"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("device.edges.eye._peer_uid", lambda _: os.getuid() + 12345)
+        for _ in range(2):
+            link = EyeLink(configured(tmp_path, socket=str(path)), clock, None)
+            eye = Peer(path).say(BEAT)
+            assert heard(link) == [BEAT]
+            link.close()
+            eye.socket.close()
+        assert path.exists()
+
+
 def test_a_stranger_does_not_push_out_the_eye(link: EyeLink, peers: Callable[[], Peer], monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused before the old connection is closed."""
     eye = peers().say(BEAT)

@@ -135,6 +135,10 @@ class Notes:
         """Note it."""
         self.lines.append("alive")
 
+    def patience(self, seconds: float) -> None:
+        """Note it."""
+        self.lines.append(f"patience {seconds:g}")
+
     def status(self, text: str) -> None:
         """Note it."""
         self.lines.append(text)

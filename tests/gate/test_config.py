@@ -42,6 +42,15 @@ def test_the_example_of_the_reference_is_a_good_configuration(tmp_path: Path) ->
     assert loaded(tmp_path, example).policy.opening_hours[0].start.hour == 5
 
 
+def test_a_credential_is_where_the_service_manager_puts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside the service its own folder of credentials; outside, where root keeps them for the service manager to find."""
+    tree: dict[str, object] = {"gate": {"id": "g-1", "site": "s-1"}, "privacy": {"site_key": "credential:gate.site-key"}}
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert parse(tree, "test", tmp_path).privacy.site_key == Path("/etc/credstore/gate.site-key")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/gate.service")
+    assert parse(tree, "test", tmp_path).privacy.site_key == Path("/run/credentials/gate.service/gate.site-key")
+
+
 def test_relative_paths_are_meant_from_the_folder_of_the_file(tmp_path: Path) -> None:
     """Wherever the daemon was started."""
     config = loaded(tmp_path, GOOD + '[camera]\nsource = "folder:frames"\n')
