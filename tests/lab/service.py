@@ -1,0 +1,101 @@
+"""The packaged gate as a service in a booted machine: its configuration, its camera's pictures, its province."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from device.workbench import people
+from device.workbench.scenes import View, empty_scene, scene
+from tests.lab.folder import Folder
+from tests.lab.nspawn import Machine, wait_for
+
+READY_LIMIT_S: Final = 40.0
+
+CONFIGURATION: Final = """
+[gate]
+id = "lab-gate"
+site = "lab-site"
+direction = "both"
+[eye]
+socket = "/run/gate/eye.sock"
+[camera]
+source = "folder:/var/lib/lab/frames"
+fps = 10.0
+[signals]
+pin_factory = "mock"
+[policy]
+duplicate_window_s = 0.0
+[privacy]
+site_key = "credential:gate.site-key"
+[journal]
+unsynced_grace_s = 0.0
+[broker]
+host = "127.0.0.1"
+port = 1883
+first_connect_spread_s = 0.0
+retry_max_s = 5.0
+"""
+
+MOSQUITTO: Final = "listener 1883 127.0.0.1\nallow_anonymous true\npersistence false\n"
+
+
+def furnish(folder: Folder, configuration: str = CONFIGURATION, *, people_seen: int = 6) -> None:
+    """Put configuration, key, broker and camera pictures into a copy that is not running."""
+    root = folder.scratch / "upper"
+    write(root / "etc/gate/gate.toml", configuration)
+    write(root / "etc/credstore/gate.site-key", "5e" * 32, 0o600)
+    write(root / "etc/mosquitto/conf.d/lab.conf", MOSQUITTO)
+    draw(root / "var/lib/lab/frames", people_seen)
+
+
+def write(path: Path, text: str, mode: int = 0o644) -> None:
+    """A file with these rights, in folders that anybody may enter."""
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            parent.mkdir(mode=0o755)
+            parent.chmod(0o755)
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+
+
+def draw(folder: Path, count: int) -> None:
+    """Cards of different people, each for a few frames, with an empty view between them."""
+    write(folder / "README", "made-up cards\n")
+    noise = np.random.default_rng(11)
+    nobody = empty_scene(noise, (640, 480))
+    for number, person in enumerate(people.people(count, people.seeded(11))):
+        card = scene([people.citizen_card(person)], View(px_per_module=4), noise, (640, 480))
+        for step, picture in enumerate([*[card] * 3, *[nobody] * 8]):
+            path = folder / f"{number:03d}-{step:02d}.png"
+            Image.fromarray(picture).save(path)
+            path.chmod(0o644)
+
+
+def status(machine: Machine) -> dict[str, Any]:
+    """What the gate says of itself; empty where none answers."""
+    said = machine.run("gate", "status", "--json", check=False).stdout
+    try:
+        found: dict[str, Any] = json.loads(said)
+    except ValueError:
+        return {}
+    return found
+
+
+def decisions(machine: Machine) -> int:
+    """How many decisions the running gate has made."""
+    return int(status(machine).get("decisions", {}).get("decisions", 0))
+
+
+def wait_deciding(machine: Machine, units: Sequence[str] = ("gate.service", "gate-eye.service")) -> float:
+    """Wait until the gate decides, and return the seconds. Fails with what the units said."""
+    return wait_for(
+        lambda: decisions(machine) > 0,
+        READY_LIMIT_S,
+        lambda: f"no decision; {status(machine)}\n" + "\n".join(machine.journal(unit) for unit in units),
+    )
