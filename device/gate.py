@@ -54,7 +54,7 @@ VERSION: Final = version("gate-device")
 REPORT_NS: Final = 1_000_000_000
 """How often the status file is written and the watchdog considered."""
 
-UPLINK_STALL_NS: Final = 60_000_000_000
+UPLINK_STALL_NS: Final = 30_000_000_000
 """The uplink's supervisor goes round each second; standing still for so long, it hangs."""
 
 STATUS_FILE: Final = "status.json"
