@@ -93,8 +93,8 @@ class EyeSection(_Section):
     """The process that reads frames."""
 
     socket: FilePath | None = None
-    """Unix socket on which a separately run eye is awaited; the packaged services use `/run/gate/eye.sock`. Without it the gate starts its
-    own eye."""
+    """Unix socket on which a separately run eye is awaited, of the same user or of the group that its folder gives to it; the packaged
+    services use `/run/gate/eye/eye.sock`. Without it the gate starts its own eye."""
     silent_limit_s: Annotated[float, Field(ge=0.6, le=2.5)] = 2.0
     """Without a sign of life for so long the gate shows "out of service", and restarts an eye of its own."""
 

@@ -22,7 +22,6 @@ from device.config import GateConfig
 from device.core.link import DATAGRAM_LIMIT_BYTES, PARENT_VARIABLE, BadDatagram, Beat, Glimpse, Message, Trouble, decode
 from device.core.types import Json, Sighting
 from device.edges.child import Child, wait_readable
-from device.edges.systemd import passed_sockets
 from device.errors import ConfigError
 from device.ports import Clock
 
@@ -43,9 +42,6 @@ START_LIMIT_S: Final = 20.0
 TEND_S: Final = 0.1
 """How often the eye's process is looked after while nothing is heard."""
 
-SOCKET_NAME: Final = "eye"
-"""FileDescriptorName= of the socket that the service manager may pass."""
-
 _SECOND_NS: Final = 1_000_000_000
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -55,9 +51,8 @@ class EyeLink:
 
     The newest connection wins: an eye that was started again has no need to
     wait until the old one is missed. Only processes of this user or of root
-    may connect; to a socket that the service manager passed, those whom its
-    mode lets in. That one stays when the gate goes, so that an eye finds the
-    next gate behind it.
+    may connect, and, where the configuration names a socket for an eye of
+    another user, those of the group to which the socket's folder gives it.
     """
 
     def __init__(self, config: GateConfig, clock: Clock, command: Sequence[str] | None) -> None:
@@ -79,10 +74,13 @@ class EyeLink:
         self._connections = 0
         self._trouble: Trouble | None = None
         self._closed = False
-        passed = passed_sockets().get(SOCKET_NAME)
-        self._passed = passed is not None
-        self._lock = None if passed else self._claim()
-        self._listener = passed or self._make_listener()
+        self._guests = config.eye.socket is not None
+        self._lock = self._claim()
+        try:
+            self._listener = self._listen()
+        except OSError as error:
+            self._lock.close()
+            raise ConfigError(f"{self._key}: no socket can be made at {self._path}: {error.strerror}") from error
         own = {PARENT_VARIABLE: str(os.getpid()), "OPENBLAS_NUM_THREADS": "1"}
         self._child = Child(command, clock, own) if command is not None and config.eye.socket is None else None
         if self._child:
@@ -131,9 +129,8 @@ class EyeLink:
             self._child.close()
         self._hang_up()
         self._listener.close()
-        if self._lock is not None:
-            self._path.unlink(missing_ok=True)
-            self._lock.close()
+        self._path.unlink(missing_ok=True)
+        self._lock.close()
 
     # ---------------------------------------------------------------- the socket
 
@@ -154,14 +151,6 @@ class EyeLink:
             raise ConfigError(f"{self._key}: another gate uses {self._path}") from None
         return lock
 
-    def _make_listener(self) -> socket.socket:
-        try:
-            return self._listen()
-        except OSError as error:
-            if self._lock is not None:
-                self._lock.close()
-            raise ConfigError(f"{self._key}: no socket can be made at {self._path}: {error.strerror}") from error
-
     def _listen(self) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISSOCK(self._path.lstat().st_mode):
@@ -171,7 +160,8 @@ class EyeLink:
             listener.settimeout(0)
             listener.bind(str(self._path))
             # Nobody can connect before listen, so there is no moment at which others could.
-            self._path.chmod(0o600)
+            self._path.chmod(0o660 if self._guests else 0o600)
+            self._group = self._path.stat().st_gid
             listener.listen(4)
         except OSError:
             listener.close()
@@ -197,8 +187,9 @@ class EyeLink:
             self._bad_here = 0
 
     def _welcome(self, connection: socket.socket) -> bool:
-        """A socket that the service manager made is guarded by its owner, group and mode; one of our own by whose process comes."""
-        return self._passed or _peer_uid(connection) in {os.getuid(), 0}
+        """Processes of this user and of root, and a separately run eye that belongs to the socket's group."""
+        uid, gid = _peer(connection)
+        return uid in {os.getuid(), 0} or (self._guests and gid == self._group)
 
     def _hang_up(self) -> None:
         if self._connection is not None:
@@ -286,6 +277,7 @@ class EyeLink:
             self._heard_ns = None
 
 
-def _peer_uid(connection: socket.socket) -> int:
-    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return int(uid)
+def _peer(connection: socket.socket) -> tuple[int, int]:
+    """User and group of the process at the other end, by the kernel's word (unix(7), SO_PEERCRED)."""
+    _, uid, gid = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return int(uid), int(gid)

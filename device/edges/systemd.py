@@ -1,9 +1,8 @@
-"""What passes between a service and its manager: notifications, and sockets that were made for it.
+"""The service manager's notification socket (sd_notify), and names of threads for whoever looks from outside.
 
-One datagram of text lines to the socket named by NOTIFY_SOCKET, and three
-variables that describe descriptors from 3 on: the whole protocol, so no
-library. Without those variables nothing is sent and nothing was passed.
-Sources: sd_notify(3), sd_listen_fds_with_names(3).
+One datagram of text lines to the socket named by NOTIFY_SOCKET: the whole
+protocol, so no library. Without that variable nothing is sent.
+Source: sd_notify(3).
 """
 
 from __future__ import annotations
@@ -12,15 +11,11 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 log = logging.getLogger(__name__)
-
-FIRST_PASSED: Final = 3
-"""SD_LISTEN_FDS_START: the first descriptor that a manager passes."""
 
 THREAD_NAME_LETTERS: Final = 15
 """The kernel keeps no more."""
@@ -68,23 +63,6 @@ class SystemdNotifier:
             if not self._failed:
                 log.warning("the service manager's socket %s does not answer: %s", self._address, error.strerror)
             self._failed = True
-
-
-def passed_sockets(environment: Mapping[str, str] = os.environ) -> dict[str, socket.socket]:
-    """Listening sockets that the service manager made for this process, by name; one without a name is `unknown`.
-
-    They are copies that do not outlive an exec and do not block, so this may be called again.
-    """
-    if environment.get("LISTEN_PID") != str(os.getpid()):
-        return {}
-    count = int(environment.get("LISTEN_FDS", "0"))
-    names = environment.get("LISTEN_FDNAMES", "").split(":")
-    found = {}
-    for number in range(count):
-        name = names[number] if number < len(names) and names[number] else "unknown"
-        found[name] = socket.socket(fileno=os.dup(FIRST_PASSED + number))
-        found[name].settimeout(0)
-    return found
 
 
 def name_thread(name: str) -> None:

@@ -222,30 +222,34 @@ def test_an_eye_that_goes_and_comes_again_is_heard_again(link: EyeLink, peers: C
 
 def test_only_this_user_and_root_may_connect(link: EyeLink, peers: Callable[[], Peer], monkeypatch: pytest.MonkeyPatch) -> None:
     """The mode of the socket says so, and the kernel's word about the other end is asked as well."""
-    monkeypatch.setattr("device.edges.eye._peer_uid", lambda _: os.getuid() + 12345)
+    monkeypatch.setattr("device.edges.eye._peer", lambda _: (os.getuid() + 12345, 12345))
     stranger = peers().say(SIGHTING)
     assert heard(link) == []
     assert stranger.hung_up()
     assert link.stats()["refused"] == 1
 
 
-def test_a_passed_socket_is_used_and_left_behind(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The manager's socket: whoever its mode lets in is the eye, another user too, and the next gate finds it where it was."""
-    path = tmp_path / "manager.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as made:
-        made.bind(str(path))
-        made.listen()
-        monkeypatch.setattr("device.edges.systemd.FIRST_PASSED", made.fileno())
-        for name, value in {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "eye"}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr("device.edges.eye._peer_uid", lambda _: os.getuid() + 12345)
-        for _ in range(2):
-            link = EyeLink(configured(tmp_path, socket=str(path)), clock, None)
-            eye = Peer(path).say(BEAT)
-            assert heard(link) == [BEAT]
-            link.close()
-            eye.socket.close()
-        assert path.exists()
+def test_an_eye_of_another_user_may_connect_by_the_group_of_its_socket(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where the configuration names a socket for a separately run eye; a third user is still refused."""
+    path = tmp_path / "shared.sock"
+    link = EyeLink(configured(tmp_path, socket=str(path)), clock, None)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    group = path.stat().st_gid
+    for gid, let_in in ((group, True), (group + 12345, False)):
+        monkeypatch.setattr("device.edges.eye._peer", lambda _, gid=gid: (os.getuid() + 12345, gid))
+        eye = Peer(path).say(BEAT)
+        assert heard(link) == ([BEAT] if let_in else [])
+        eye.socket.close()
+    link.close()
+
+
+def test_the_gates_own_eye_is_never_of_another_user(link: EyeLink, peers: Callable[[], Peer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a socket of its own in the configuration the group counts for nothing."""
+    monkeypatch.setattr("device.edges.eye._peer", lambda _: (os.getuid() + 12345, os.getgid()))
+    peers().say(BEAT)
+    assert heard(link) == []
 
 
 def test_a_stranger_does_not_push_out_the_eye(link: EyeLink, peers: Callable[[], Peer], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +257,7 @@ def test_a_stranger_does_not_push_out_the_eye(link: EyeLink, peers: Callable[[],
     eye = peers().say(BEAT)
     heard(link)
     with monkeypatch.context() as patch:
-        patch.setattr("device.edges.eye._peer_uid", lambda _: os.getuid() + 12345)
+        patch.setattr("device.edges.eye._peer", lambda _: (os.getuid() + 12345, 12345))
         peers()
         heard(link)
     eye.say(SIGHTING)

@@ -21,6 +21,8 @@ from tests.lab.folder import ENVIRONMENT, RUN_LIMIT_S, Folder
 BOOT_LIMIT_S: Final = 60.0
 STOP_LIMIT_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.1
+REBOOTS: Final = 133
+"""Exit code of systemd-nspawn under --keep-unit when the machine asks to be booted again."""
 
 _NSPAWN: Final = [
     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--directory=.", "--private-network"),
@@ -118,6 +120,22 @@ class Machine:
         """What the system's journal has of a unit, for the message of a failed test."""
         return self.said("journalctl", "--no-pager", "--output=short-monotonic", "--lines=60", "--unit", unit)
 
+    def host_pid(self, inside: int) -> int:
+        """The host's number of a process that the machine counts as ``inside``."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                numbers = _namespace_pids(entry)
+                if len(numbers) > 1 and numbers[-1] == inside and _is_below(int(entry.name), self._leader):
+                    return int(entry.name)
+        raise AssertionError(f"no process {inside} in the machine")
+
+    def wait_rebooted(self, limit_s: float) -> None:
+        """Wait until the machine reboots by itself, and let it come up. Fails when it does anything else."""
+        assert self._process is not None
+        assert self._process.wait(limit_s) == REBOOTS, (self.folder.scratch / "console").read_text()[-2000:]
+        self._leader = 0
+        self.start()
+
     def write(self, path: str, text: str) -> None:
         """Write a file inside."""
         target = Path(f"/proc/{self._leader}/root{path}")
@@ -164,6 +182,26 @@ def _leader_of(pid: int) -> int:
         if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
             return child
     return next((found for child in children if (found := _leader_of(child))), 0)
+
+
+def _namespace_pids(process: Path) -> list[int]:
+    """The numbers of a process in each of the namespaces that it is in, the outermost first."""
+    try:
+        status = (process / "status").read_text()
+    except OSError:
+        return []
+    return next(([int(number) for number in line.split()[1:]] for line in status.splitlines() if line.startswith("NSpid:")), [])
+
+
+def _is_below(pid: int, ancestor: int) -> bool:
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return False
 
 
 def _children(pid: int) -> Sequence[int]:

@@ -23,7 +23,7 @@ id = "lab-gate"
 site = "lab-site"
 direction = "both"
 [eye]
-socket = "/run/gate/eye.sock"
+socket = "/run/gate/eye/eye.sock"
 [camera]
 source = "folder:/var/lib/lab/frames"
 fps = 10.0
