@@ -137,6 +137,15 @@ def selftest(options: argparse.Namespace) -> int:
     return run_selftest(load(_config(options)), as_json=options.json)
 
 
+def update(options: argparse.Namespace) -> int:
+    """Install a newer version, if it is signed."""
+    from device.workbench.update import run_handed_in, run_update
+
+    if options.handed_in is not None:
+        return run_handed_in(options.handed_in)
+    return run_update(options.package, older=options.older)
+
+
 def bench(options: argparse.Namespace) -> int:
     """Measure."""
     from device.workbench.bench import run_bench
@@ -163,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
         (events, True, True),
         (status, True, True),
         (selftest, True, True),
+        (update, False, False),
         (bench, False, True),
     ):
         summary = (call.__doc__ or "").strip()
@@ -195,6 +205,13 @@ def _events_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--limit", type=int, default=50, metavar="N", help="the newest N (default: 50; 0 for all)")
 
 
+def _update_arguments(verb: argparse.ArgumentParser) -> None:
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument("package", type=Path, nargs="?", metavar="PACKAGE", help="a gate_VERSION_ARCH.deb with its .sig beside it")
+    which.add_argument("--handed-in", type=Path, metavar="FOLDER", help="what the daemon handed in")
+    verb.add_argument("--older", action="store_true", help="also a version that is not newer")
+
+
 def _bench_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("part", nargs="?", choices=("stages", "eye", "drain", "memory"), help="one part only")
     verb.add_argument("--events", type=int, default=10_000, metavar="N", help="events of the drain and memory parts (default: 10000)")
@@ -206,6 +223,7 @@ _ARGUMENTS: Final = {
     "check_config": _check_config_arguments,
     "events": _events_arguments,
     "bench": _bench_arguments,
+    "update": _update_arguments,
 }
 
 

@@ -68,3 +68,11 @@ class BrokerNotStarted(GateError, OSError):
 
 class NotRunning(GateError, RuntimeError):
     """No gate is running here, or it hangs. Look at `systemctl status gate` and the log; start it with `gate run`."""
+
+
+class Unsigned(GateError, ValueError):
+    """The package is not signed by a key that this gate trusts. Do not install it by other means: ask where it came from."""
+
+
+class UpdateRefused(GateError, RuntimeError):
+    """The package is signed, but not for this gate now. The message says why; `dpkg -l gate` says what is installed."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from device.edges.clock import SystemClock
 from device.edges.journal import SqliteJournal
-from tests.entries import FREEZE, checkin, parsed, section
+from tests.entries import FREEZE, checkin, section
 from tests.lab.cuts.write_state import FILES, whole
 from tests.lab.cuts.writelog import Disk, Entry, marks, read_log
 
@@ -73,8 +73,8 @@ def look_at_journal(place: Path, said: Sequence[str], counts: Counts) -> None:
         if lost:
             counts.note(len(lost), f"shown {shown}, released {released}, there {there[:1]}..{there[-1:]}")
         fresh = journal.record(checkin(clock, 0)).result(30).seq
-        assert fresh > max([shown, *there]), (fresh, shown)
-        assert [parsed(one)["sequence"] for one in journal.waiting(fresh - 1, 1)]
+        counts.doubled += fresh <= max([shown, *there])
+        counts.broken += [one.seq for one in journal.waiting(fresh - 1, 1)] != [fresh]
     finally:
         journal.close()
 
