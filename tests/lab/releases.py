@@ -1,0 +1,26 @@
+"""Other versions of the gate, built from a changed copy of the project: good ones, and some that must not stay."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from provisioning.package.build import Source, build, source
+
+PARTS: Final = ("device", "provisioning", "systemd", "pyproject.toml", "README.md", "LICENSE")
+
+
+def release(version: str, folder: Path, changes: dict[str, tuple[str, str]] | None = None) -> Path:
+    """The package of the project as ``version``. ``changes`` are replacements in files, by name."""
+    here = source()
+    copy = folder / f"project-{version}"
+    copy.mkdir(parents=True)
+    for name in PARTS:
+        origin = here.root / name
+        (shutil.copytree if origin.is_dir() else shutil.copy)(origin, copy / name)
+    for name, (old, new) in {"pyproject.toml": (f'version = "{here.version}"', f'version = "{version}"'), **(changes or {})}.items():
+        text = (copy / name).read_text(encoding="utf-8")
+        assert old in text, (name, old)
+        (copy / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+    return build(Source(copy, version, here.epoch), "amd64", folder)
