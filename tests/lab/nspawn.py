@@ -88,7 +88,7 @@ class Machine:
             "-p",
             "-C",
             f"--root=/proc/{self._leader}/root",
-            "--wd=/",
+            f"--wd=/proc/{self._leader}/root",
             "--",
         ]
         done = subprocess.run(

@@ -128,6 +128,8 @@ def releases(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  #
     }
     for version, change in changes.items():
         signature(key, release(version, out, change))
+    # The gate's own user reads them, too.
+    out.chmod(0o755)
     return out
 
 
