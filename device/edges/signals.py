@@ -24,13 +24,16 @@ from device.core.signals import patterns
 from device.core.types import Json, Sign
 from device.edges.pins import Pins, dims
 from device.edges.systemd import name_thread
-from device.errors import ConfigError
+from device.errors import ConfigError, MissingPackage, PinsUnusable
 from device.ports import Clock
 
 log = logging.getLogger(__name__)
 
 RETRY_NS = 100_000_000
 """How soon a pin is tried again whose write failed."""
+
+OPEN_AGAIN_NS = 3_000_000_000
+"""How soon pins are tried again that could not be had."""
 
 POSTED_LIMIT = 64
 """Requests that may wait for the thread, which takes them in microseconds; beyond, it hangs, and the oldest are lost."""
@@ -52,8 +55,9 @@ class GpioSignals:
     """`device.ports.Signals` on gpiozero.
 
     All pins are off when it is made and when it is closed; nothing lights
-    before the first sign. Raises PinsUnusable or MissingPackage when the pins
-    cannot be had.
+    before the first sign. Pins that cannot be had (another process holds one,
+    no chip has the label) are said, and tried again and again: a gate without
+    lamps still decides and records, and the province sees that it is dark.
     """
 
     def __init__(
@@ -75,7 +79,11 @@ class GpioSignals:
         self._closed = False
         self._snapshot: Snapshot | None = None
         self._dropped = self._overruns = self._shown = self._faults = 0
-        self._pins = Pins(section, runtime_dir)
+        self._section, self._runtime_dir = section, runtime_dir
+        self._pins: Pins | None = None
+        self._without: str | None = None
+        self._open_ns = 0
+        self._open_pins(clock.monotonic_ns())
         self._thread = Thread(target=self._play, name="signals", daemon=True) if threaded else None
         if self._thread is not None:
             self._thread.start()
@@ -100,7 +108,8 @@ class GpioSignals:
             self._thread.join(JOIN_S)
             if self._thread.is_alive():
                 log.error("the thread of the signals hangs; closing the pins under it")
-        self._pins.close()
+        if self._pins is not None:
+            self._pins.close()
         self._snapshot = None
 
     def advance(self, now_ns: int) -> int | None:
@@ -110,7 +119,8 @@ class GpioSignals:
         for request in self._take():
             request(now_ns)
         snapshot = self._player.advance(now_ns)
-        written = self._pins.apply(snapshot)
+        self._open_pins(now_ns)
+        written = self._pins is not None and self._pins.apply(snapshot)
         self._tell(snapshot)
         due_ns = self._player.due_ns
         return due_ns if written else min(now_ns + RETRY_NS, due_ns or now_ns + RETRY_NS)
@@ -132,10 +142,26 @@ class GpioSignals:
             "shown": self._shown,
             "dropped": self._player.dropped + self._overruns,
             "held_back": self._player.held_back,
-            "write_errors": self._pins.write_errors,
-            "failing": list(self._pins.failing),
+            "write_errors": 0 if self._pins is None else self._pins.write_errors,
+            "failing": [self._without or "pins"] if self._pins is None else list(self._pins.failing),
             "faults": self._faults,
         }
+
+    def _open_pins(self, now_ns: int) -> None:
+        """Take the pins if they are not taken yet, every few seconds. The reason why not is logged once."""
+        if self._pins is not None or now_ns < self._open_ns:
+            return
+        self._open_ns = now_ns + OPEN_AGAIN_NS
+        try:
+            self._pins = Pins(self._section, self._runtime_dir)
+        except (PinsUnusable, MissingPackage) as error:
+            if str(error) != self._without:
+                log.error("no lamp and no buzzer: %s; trying on", error)  # noqa: TRY400 - the reason is one line, a traceback says no more
+            self._without = str(error)
+            return
+        if self._without is not None:
+            log.info("the pins were taken after all")
+        self._without = None
 
     def _post(self, request: Callable[[int], None]) -> None:
         with self._news:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from importlib.resources import files
+from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
@@ -20,8 +21,9 @@ from device.core.signals import Pattern, changes, patterns
 from device.core.types import Sign
 from device.edges import pins as pins_module
 from device.edges import signals as signals_module
+from device.edges.pins import Pins
 from device.edges.signals import GpioSignals, shipped_score
-from device.errors import ConfigError
+from device.errors import ConfigError, GateError, MissingPackage, PinsUnusable
 from tests.fakes.clock import FakeClock
 
 MS = 1_000_000
@@ -386,9 +388,10 @@ def test_the_thread_shows_what_is_posted_and_ends_it_in_time() -> None:
     signals.show(Sign.READY)
     told.until(showing(Sign.READY))
     signals.show(Sign.ACCEPT_IN)
-    told.until(lambda seen: len(seen) > 2 and seen[-1].sign is Sign.READY)
+    told.until(lambda seen: Sign.ACCEPT_IN in [one.sign for one in seen] and seen[-1].sign is Sign.READY)
     signals.close()
-    began, ended = (next(one.at_ns for one in told.snapshots[2:] if one.sign is sign) for sign in (Sign.ACCEPT_IN, Sign.READY))
+    began = next(one.at_ns for one in told.snapshots if one.sign is Sign.ACCEPT_IN)
+    ended = next(one.at_ns for one in told.snapshots if one.sign is Sign.READY and one.at_ns > began)
     assert ended - began >= 20 * MS
     assert not signals.alive
 
@@ -489,3 +492,42 @@ def test_a_listener_may_close_the_signals() -> None:
     signals.show(Sign.READY)
     assert done.wait(10)
     assert not signals.alive
+
+
+class Absent:
+    """The pins' maker while the pins cannot be had."""
+
+    def __init__(self, error: GateError) -> None:
+        self.error: GateError | None = error
+        self.tries = 0
+
+    def __call__(self, section: SignalsSection, runtime_dir: Path | None = None) -> Pins:
+        """Fails as told, else makes them."""
+        self.tries += 1
+        if self.error is not None:
+            raise self.error
+        return Pins(section, runtime_dir)
+
+
+@pytest.mark.parametrize("error", [PinsUnusable("signals.red: pin 27: GPIO busy"), MissingPackage("lgpio cannot be imported")])
+def test_pins_that_cannot_be_had_are_said_and_taken_when_they_can(
+    error: GateError, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A gate without lamps still runs: restarting it for their sake would end in restarting the machine."""
+    absent = Absent(error)
+    monkeypatch.setattr(signals_module, "Pins", absent)
+    clock = FakeClock()
+    signals = GpioSignals(SignalsSection(pin_factory="mock"), SCORE, clock, threaded=False)
+    signals.show(Sign.READY)
+    begin_ns = clock.monotonic_ns()
+    for after_ms in range(0, 10_000, 100):
+        signals.advance(begin_ns + after_ms * MS)
+    assert signals.stats()["failing"] == [str(error)]
+    assert signals.alive
+    assert absent.tries == 4
+    assert [record.message for record in caplog.records] == [f"no lamp and no buzzer: {error}; trying on"]
+    absent.error = None
+    signals.advance(begin_ns + 13_000 * MS)
+    assert signals.stats()["failing"] == []
+    assert signals.levels()[Lamp.BLUE] > 0
+    signals.close()

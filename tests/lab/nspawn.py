@@ -88,7 +88,7 @@ class Machine:
             "-p",
             "-C",
             f"--root=/proc/{self._leader}/root",
-            f"--wd=/proc/{self._leader}/root",
+            "--wdns=/",
             "--",
         ]
         done = subprocess.run(

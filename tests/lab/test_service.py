@@ -95,7 +95,7 @@ def test_the_sandbox_is_on(machine: Machine) -> None:
     gate, eye = pid(machine, "gate.service"), pid(machine, "gate-eye.service")
 
     def inside(process: int, *command: str) -> subprocess.CompletedProcess[str]:
-        enter = ["nsenter", "-t", str(process), "--mount", "--net", f"--root=/proc/{process}/root", f"--wd=/proc/{process}/root", "--"]
+        enter = ["nsenter", "-t", str(process), "--mount", "--net", f"--root=/proc/{process}/root", "--wdns=/", "--"]
         return subprocess.run([*enter, *command], check=False, capture_output=True, text=True)
 
     for process in (gate, eye):

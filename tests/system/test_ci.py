@@ -70,7 +70,7 @@ def test_one_failure_fails_the_run_and_stops_nothing(tmp_path: Path, tool: str) 
     assert result.lines[-1] == CLOSING
     assert any(line.startswith("FAILED:") for line in result.lines)
     assert [command.split()[0] for command in result.commands] == [
-        *("pytest", "pytest", "ruff", "ruff", "mypy", "lint-imports", "sh", "shellcheck", "python", "python")
+        *("pytest", "pytest", "pytest", "ruff", "ruff", "mypy", "lint-imports", "sh", "shellcheck", "python", "python")
     ]
 
 
