@@ -213,7 +213,7 @@ def _update_arguments(verb: argparse.ArgumentParser) -> None:
 
 
 def _bench_arguments(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("part", nargs="?", choices=("stages", "eye", "drain", "memory"), help="one part only")
+    verb.add_argument("part", nargs="?", choices=("stages", "eye", "drain", "memory", "start", "idle"), help="one part only")
     verb.add_argument("--events", type=int, default=10_000, metavar="N", help="events of the drain and memory parts (default: 10000)")
 
 

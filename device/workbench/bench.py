@@ -1,9 +1,10 @@
 """`gate bench`: every figure that this project claims, measured again on this machine.
 
-Four parts. ``stages``: from frame to lamp in the whole gate. ``eye``: what an
+Six parts. ``stages``: from frame to lamp in the whole gate. ``eye``: what an
 empty frame costs, beside plain pyzbar in the same run. ``drain``: how fast a
 backlog reaches the province over loopback. ``memory``: resident memory of both
-processes after many events. Ratios mean more than times: the machine differs.
+processes after many events. ``start`` and ``idle``: what a start costs beside
+the libraries it imports, and what a gate costs that nobody uses. Ratios mean more than times: the machine differs.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from device.errors import GateError
 from device.gate import Gate, make_uplink, open_record
 from device.workbench import foreign, people
 from device.workbench.bench_eye import bench_eye
+from device.workbench.bench_start import bench_idle, bench_start
 from device.workbench.broker import PrivateBroker
 from device.workbench.scenes import Look, View, scene
 from device.workbench.stage import Stage, collector, stop_process
@@ -60,6 +62,8 @@ def run_bench(only: str | None = None, events: int = 10_000) -> dict[str, Any]:
         "stages": bench_stages,
         "drain": lambda: bench_drain(events),
         "memory": lambda: bench_memory(events),
+        "start": bench_start,
+        "idle": bench_idle,
     }
     chosen = parts if only is None else {only: parts[only]}
     return {"on": machine(), **{name: dict(part()) for name, part in chosen.items()}}

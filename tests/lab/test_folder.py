@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.folder import Folder
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize(

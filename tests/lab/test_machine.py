@@ -12,7 +12,7 @@ from tests.lab import service
 from tests.lab.folder import Folder
 from tests.lab.machine import Emulated, furnish
 
-pytestmark = [pytest.mark.lab, pytest.mark.vm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.vm, pytest.mark.timeout(1800)]
 
 GUEST: Final = Path(__file__).with_name("guest")
 CONFIGURATION: Final = service.CONFIGURATION.replace(
@@ -92,7 +92,8 @@ def test_the_chip_is_found_by_its_label_whatever_its_number(machine: Emulated) -
     """Another chip was there first; a label that no chip has is reported, and is not another chip's."""
     found: dict[str, Any] = machine.result("renumbered")
     assert "gpiochip1 [pinctrl-bcm2711]" in found["detected"], found["detected"]
-    assert "pinctrl-rp1" in found["wrong"]["log"], found["wrong"]
+    assert "signals" in found["wrong"]["problems"]
+    assert "no GPIO chip is labelled pinctrl-rp1" in found["wrong"]["failing"][0]
 
 
 def test_a_crashed_kernel_is_reset_by_the_watchdog_and_the_gate_comes_back(installed: Folder, tmp_path: Path) -> None:

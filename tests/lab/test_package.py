@@ -21,7 +21,7 @@ from tests.lab.folder import Folder
 from tests.lab.nspawn import Machine, booted, wait_for
 from tests.lab.releases import release
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
 HANDED_OUT: Final = "/releases"
 TRIAL: Final = "[Service]\nEnvironment=GATE_TRIAL_WELL_S=4 GATE_TRIAL_LIMIT_S=25\n"

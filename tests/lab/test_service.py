@@ -16,7 +16,7 @@ from tests.lab import service
 from tests.lab.folder import Folder
 from tests.lab.nspawn import Machine, booted, wait_for
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
 BOTH: Final = ("gate.service", "gate-eye.service")
 STALL: Final = "[Service]\nEnvironment=LD_PRELOAD=/usr/local/lib/gate-lab/stall_shim.so\n"

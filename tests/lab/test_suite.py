@@ -19,7 +19,7 @@ from provisioning.package.wheelhouse import FROM_APT, LOCK, TARGETS, pins
 from tests.lab.conftest import TESTS
 from tests.lab.folder import Folder
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
 PROJECT: Final = "/project"
 SCRATCH: Final = "/scratch"

@@ -10,6 +10,8 @@ import pytest
 
 from tests.lab.folder import Folder
 
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
+
 UNITS: Final = Path(__file__).parents[2] / "systemd"
 GOALS: Final = {"gate-eye.service": 0.8, "gate.service": 1.5, "gate-selftest.service": 1.5}
 
@@ -20,7 +22,6 @@ def copy(installed: Folder, tmp_path: Path) -> Folder:
     return installed.copy(tmp_path / "copy")
 
 
-@pytest.mark.lab
 @pytest.mark.parametrize("unit", GOALS)
 def test_exposure_is_within_its_goal_and_as_the_readme_says(copy: Folder, unit: str) -> None:
     """`systemd-analyze security` of systemd 257, without running anything."""
@@ -31,7 +32,6 @@ def test_exposure_is_within_its_goal_and_as_the_readme_says(copy: Folder, unit: 
     assert f"| `{unit}` | {exposure[1]} |" in (UNITS / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.lab
 def test_systemd_finds_nothing_wrong_with_any_unit(copy: Folder) -> None:
     """No unknown key, no missing program, no unit that names one that is not there."""
     units = " ".join(f"/usr/lib/systemd/system/{path.name}" for path in UNITS.glob("gate*.*"))
@@ -39,7 +39,6 @@ def test_systemd_finds_nothing_wrong_with_any_unit(copy: Folder) -> None:
     assert copy.run(["sh", "-c", f"systemd-analyze verify --recursive-errors=yes {units} {own} && echo clean"]).stdout == "clean\n"
 
 
-@pytest.mark.lab
 def test_the_rules_for_devices_users_and_folders_are_taken(copy: Folder) -> None:
     """By the tools that read them at boot."""
     said = copy.run(["sh", "-c", "udevadm verify /usr/lib/udev/rules.d/60-gate.rules; id gate; id gate-eye"])

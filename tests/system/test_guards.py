@@ -198,3 +198,13 @@ def test_the_installed_command_answers(installed: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     verbs = ("run", "eye", "demo", "replay", "check-config", "events", "status", "selftest", "bench")
     assert [verb for verb in verbs if not re.search(rf"^\s+{verb}\b", done.stdout, re.MULTILINE)] == []
+
+
+HEAVY: Final = ("numpy", "PIL", "pyzbar", "zxingcpp", "picamera2", "libcamera", "segno", "rich", "av", "pip", "asyncio")
+
+
+def test_the_daemon_does_not_import_what_only_the_eye_or_a_laptop_needs() -> None:
+    """Every module is paid for at each start, on a Pi ten times over, and stays in memory."""
+    code = f"import sys, device.gate; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from device.cli import main
-from device.workbench import bench, parade
+from device.workbench import bench, bench_start, parade
 from device.workbench.people import citizen_card, people, seeded
 from device.workbench.scenes import View, scene
 from device.workbench.stage import Stage, stop_process
@@ -133,6 +133,17 @@ def test_memory_is_that_of_both_processes(monkeypatch: pytest.MonkeyPatch) -> No
     assert sizes["decisions"] >= 10
     assert 10 < sizes["gate_mib"] < 200
     assert 10 < sizes["eye_mib"] < 200
+
+
+def test_a_start_costs_more_than_its_imports_and_idle_less_than_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both parts in their shortest form: the daemon becomes ready, and both processes are seen."""
+    monkeypatch.setattr(bench_start, "STARTS", 1)
+    monkeypatch.setattr(bench_start, "SETTLE_S", 0.2)
+    monkeypatch.setattr(bench_start, "IDLE_S", 1.0)
+    start, idle = bench_start.bench_start(), bench_start.bench_idle()
+    assert 0 < start["python_s"] < start["imports_s"] < start["ready_s"]
+    assert 0 < idle["eye_share"] < 2
+    assert idle["resident_bytes"]["gate"] > 1 << 20
 
 
 def test_a_process_that_does_not_stop_is_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
