@@ -22,6 +22,7 @@ from device import config as configuration
 from device.checks import check_needed, rules
 from device.core import timeline
 from device.core.machine import State
+from device.core.problems import Problem
 from device.core.types import Channel, Entry
 from device.core.wire import ClockStep, Start, Stop, freeze_event
 from device.edges import health
@@ -58,6 +59,11 @@ UPLINK_STALL_NS: Final = 30_000_000_000
 """The uplink's supervisor goes round each second; standing still for so long, it hangs."""
 
 STATUS_FILE: Final = "status.json"
+
+LEAST_FREE_BYTES: Final = 128 << 20
+LEAST_MEMORY_BYTES: Final = 32 << 20
+CERTIFICATE_WARN_DAYS: Final = 14
+"""Below these somebody has to do something."""
 
 SEAL_INFO: Final = "vn.gate.identity.v1/"
 """What sealed identities are bound to, before the gate's id: HPKE's ``info``."""
@@ -225,15 +231,20 @@ class Gate:
         """What is not well, as codes: empty on a gate that works and is connected."""
         uplink = {} if self.uplink is None else self.uplink.stats()
         found = {
-            "eye_silent": self.loop.state is State.OUT_OF_SERVICE,
-            "storage": self.journal.stats()["storage_state"] != "ok",
-            "signals": bool(self.signals.stats()["failing"]) or not self.signals.alive,
-            "offline": self.uplink is not None and uplink["phase"] != "online",
-            "held": uplink.get("hold") is not None,
-            "list": any(use.version == "unreadable" for use in self.scribe.lists),
-            "clock": not self.clock.reading().trusted,
+            Problem.EYE_SILENT: self.loop.state is State.OUT_OF_SERVICE,
+            Problem.STORAGE: self.journal.stats()["storage_state"] != "ok",
+            Problem.SPACE: _below(health.disk_free_bytes(self.config.journal.path.parent), LEAST_FREE_BYTES),
+            Problem.SIGNALS: bool(self.signals.stats()["failing"]) or not self.signals.alive,
+            Problem.OFFLINE: self.uplink is not None and uplink["phase"] != "online",
+            Problem.HELD: uplink.get("hold") is not None,
+            Problem.CERTIFICATE: self._certificate_ends(),
+            Problem.LIST: any(use.version == "unreadable" for use in self.scribe.lists),
+            Problem.CLOCK: not self.clock.reading().trusted,
+            Problem.POWER: bool((health.throttled_bits() or 0) & health.UNDER_VOLTAGE_NOW),
+            Problem.HEAT: (health.cpu_temperature_celsius() or 0) >= health.TOO_HOT_CELSIUS,
+            Problem.MEMORY: _below(health.memory_available_bytes(), LEAST_MEMORY_BYTES),
         }
-        return [code for code, wrong in found.items() if wrong]
+        return [code.value for code, wrong in found.items() if wrong]
 
     def _changed(self, snapshot: Snapshot) -> None:
         self._lit(snapshot.sign)
@@ -267,7 +278,16 @@ class Gate:
             "uplink": {} if self.uplink is None else {**self.uplink.stats()},
             "eye": {**self.eye.stats()},
             "signals": {**self.signals.stats()},
-            "machine": {"resident_bytes": health.resident_bytes(), "cpu_celsius": health.cpu_temperature_celsius()},
+            "machine": {
+                "resident_bytes": health.resident_bytes(),
+                "memory_available_bytes": health.memory_available_bytes(),
+                "disk_free_bytes": health.disk_free_bytes(self.config.journal.path.parent),
+                "cpu_celsius": health.cpu_temperature_celsius(),
+                "throttled_bits": health.throttled_bits(),
+                "certificate_days": self._certificate_days(),
+                "clock": self._clock_state(),
+                "uptime_s": health.uptime_s(),
+            },
         }
         try:
             write_status(self.config.gate.runtime_dir / STATUS_FILE, status)
@@ -281,12 +301,25 @@ class Gate:
             return timeline.ClockState.UNSYNCED.value
         return (timeline.ClockState.HOLDOVER if reading.held_over else timeline.ClockState.SYNCED).value
 
+    def _certificate_ends(self) -> bool:
+        """Whether the certificate needs somebody now. A clock that is not known proves nothing about it."""
+        broker = self.config.broker
+        if broker is None or broker.cert is None or not self.clock.reading().trusted:
+            return False
+        days = self._certificate_days()
+        return days is None or days < CERTIFICATE_WARN_DAYS
+
     def _certificate_days(self) -> int | None:
         broker = self.config.broker
         reading = self.clock.reading()
         if broker is None or broker.cert is None or not reading.trusted:
             return None
         return health.certificate_days(broker.cert, reading.wall_ns)
+
+
+def _below(value: int | None, limit: int) -> bool:
+    """Whether a figure is below its limit. One that the machine does not offer is not."""
+    return value is not None and value < limit
 
 
 def run_daemon(config_path: Path) -> int:

@@ -15,6 +15,12 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _KIB = 1024
 _DAY_S = 86_400
 
+UNDER_VOLTAGE_NOW = 1
+UNDER_VOLTAGE_SINCE_BOOT = 1 << 16
+"""Of the Pi firmware's bits."""
+TOO_HOT_CELSIUS = 82.0
+"""The firmware slows the processor down from 80 °C on and much more from 85 °C on."""
+
 
 def resident_bytes(pid: int | None = None) -> int | None:
     """Resident memory of a process, by default this one. Source: proc_pid_statm(5)."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from device.config import GateConfig
 from device.core.machine import diagram
+from device.core.problems import ADVICE
 from device.core.reasons import SENTENCES
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def documents() -> dict[Path, str]:
     return {
         ROOT / "reference" / "configuration.md": configuration(),
         ROOT / "reference" / "reasons.md": reasons(),
+        ROOT / "reference" / "problems.md": problems(),
         readme: _with_diagram(readme.read_text(encoding="utf-8")),
     }
 
@@ -91,6 +93,14 @@ def reasons() -> str:
     head = "# Lý do quyết định · Reasons for a decision\n\nMã lý do không đổi nghĩa; câu chữ có thể được sửa cho rõ hơn. "
     head += "A code never changes its meaning; sentences may be improved. Generated from the code.\n\n"
     return head + "\n".join(["| mã · code | tiếng Việt | English |", "|---|---|---|", *rows]) + "\n"
+
+
+def problems() -> str:
+    """Every problem code with how bad it is and what to do."""
+    rows = [f"| `{code.value}` | {advice.severity.value} | {advice.vi} | {advice.en} |" for code, advice in ADVICE.items()]
+    head = "# Khi cổng không ổn · When a gate is not well\n\n`gate status` nêu các mã này; mã thoát là 1 khi có mã nào. "
+    head += "`gate status` names these codes, within two seconds; its exit code is 1 while there is one. Generated from the code.\n\n"
+    return head + "\n".join(["| mã · code | mức độ · severity | tiếng Việt | English |", "|---|---|---|---|", *rows]) + "\n"
 
 
 def _table(section: type[BaseModel], name: str) -> Iterator[str]:

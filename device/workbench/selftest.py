@@ -44,7 +44,7 @@ SYNC_FAIL_MS: Final = 150.0
 FREE_WARN_BYTES: Final = 1 << 30
 FREE_FAIL_BYTES: Final = 64 << 20
 HOT_CELSIUS: Final = 70.0
-TOO_HOT_CELSIUS: Final = 82.0
+CERTIFICATE_WARN_DAYS: Final = 14
 CONNECT_LIMIT_S: Final = 10.0
 
 
@@ -93,6 +93,9 @@ def rows_of(config: GateConfig) -> Iterator[Row]:
     ]
     if config.broker is not None:
         broker = config.broker
+        if broker.cert is not None:
+            cert = broker.cert
+            parts.append(("certificate", lambda: _certificate(cert)))
         parts.append(("broker", (lambda: _uplink_of(busy)) if busy else lambda: _broker(broker)))
     for name, part in parts:
         try:
@@ -192,7 +195,7 @@ def _temperature() -> Row:
     celsius = health.cpu_temperature_celsius()
     if celsius is None:
         return Row("temperature", Grade.WARN, "this machine does not say")
-    grade = Grade.FAIL if celsius >= TOO_HOT_CELSIUS else Grade.WARN if celsius >= HOT_CELSIUS else Grade.PASS
+    grade = Grade.FAIL if celsius >= health.TOO_HOT_CELSIUS else Grade.WARN if celsius >= HOT_CELSIUS else Grade.PASS
     return Row("temperature", grade, f"{celsius:.0f} °C")
 
 
@@ -200,9 +203,21 @@ def _power() -> Row:
     bits = health.throttled_bits()
     if bits is None:
         return Row("power", Grade.WARN, "this machine does not say")
-    if bits & 1:
+    if bits & health.UNDER_VOLTAGE_NOW:
         return Row("power", Grade.FAIL, "under-voltage now: use the official power supply and a short cable")
     return Row("power", Grade.WARN if bits else Grade.PASS, f"throttling bits 0x{bits:x}")
+
+
+def _certificate(path: Path) -> Row:
+    """Of the gate. Where the time is not known nothing can be said about it."""
+    reading = SystemClock().reading()
+    days = health.certificate_days(path, reading.wall_ns)
+    if days is None:
+        return Row("certificate", Grade.FAIL, f"{path}: cannot be read")
+    if not reading.trusted:
+        return Row("certificate", Grade.WARN, f"the time is not known; by this machine's clock {days} days are left")
+    grade = Grade.FAIL if days < 0 else Grade.WARN if days < CERTIFICATE_WARN_DAYS else Grade.PASS
+    return Row("certificate", grade, f"{days} days are left")
 
 
 def _broker(broker: BrokerSection) -> Row:

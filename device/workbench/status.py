@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
+from device.core.problems import ADVICE, Problem
 from device.errors import NotRunning
 from device.gate import STATUS_FILE
 
@@ -18,17 +19,6 @@ STALE_S: Final = 10.0
 
 _NOTHING: Final[tuple[object, ...]] = (None, 0, "", [], {})
 """Not worth a word to a person."""
-
-PROBLEMS: Final = {
-    "eye_silent": ("Mắt đọc không trả lời; kiểm tra camera và cáp.", "The eye is silent: check the camera and its cable."),
-    "storage": ("Không ghi được bền vững; kiểm tra thẻ nhớ.", "The record is not durable: check the card."),
-    "signals": ("Không điều khiển được đèn hoặc còi.", "A lamp or the buzzer cannot be driven."),
-    "offline": ("Chưa kết nối được với tỉnh; sự kiện được giữ lại.", "No connection to the province; events are kept."),
-    "held": ("Máy chủ không nhận sự kiện; báo cho tỉnh.", "The broker takes no events: tell the province."),
-    "clock": ("Chưa biết giờ đúng.", "The time is not known."),
-    "list": ("Không đọc được danh sách; mọi người phải gặp người trực.", "A list cannot be read: everybody is referred."),
-}
-"""Codes of the status file and what they say to a technician."""
 
 
 def read_status(runtime_dir: Path) -> dict[str, Any] | None:
@@ -63,8 +53,8 @@ def _drawn(status: dict[str, Any]) -> str:
         figures = ", ".join(f"{key} {_short(value)}" for key, value in status[part].items() if value not in _NOTHING)
         lines.append(f"  {part:10} {figures}")
     for code in status["problems"]:
-        vietnamese, english = PROBLEMS[code]
-        lines.append(f"  ! {vietnamese} · {english}")
+        advice = ADVICE[Problem(code)]
+        lines.append(f"  ! {advice.vi} · {advice.en}")
     if not status["problems"]:
         lines.append("  Cổng hoạt động tốt. · The gate is well.")
     return "\n".join(lines)

@@ -236,3 +236,26 @@ def test_the_record_is_one_chain_that_the_collector_verified(tmp_path: Path) -> 
     datas = [json.loads(body)["data"] for body in bodies]
     assert datas[0]["prev"] is None
     assert len({data["prev"] for data in datas}) == len(datas)
+
+
+@pytest.mark.parametrize(
+    ("code", "figure", "bad", "good"),
+    [
+        ("space", "disk_free_bytes", 100 << 20, 129 << 20),
+        ("power", "throttled_bits", 0x50005, 0x50000),
+        ("heat", "cpu_temperature_celsius", 82.5, 81.0),
+        ("memory", "memory_available_bytes", 31 << 20, 33 << 20),
+    ],
+)
+def test_what_the_machine_says_of_itself_is_a_problem_until_it_is_cured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, figure: str, bad: float, good: float
+) -> None:
+    """Card nearly full, under-voltage now (not only since boot), heat, memory."""
+    stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"))
+    with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
+        monkeypatch.setattr(f"device.edges.health.{figure}", lambda *_: bad)
+        assert code in gate.problems()
+        monkeypatch.setattr(f"device.edges.health.{figure}", lambda *_: good)
+        assert code not in gate.problems()
+        monkeypatch.setattr(f"device.edges.health.{figure}", lambda *_: None)
+        assert code not in gate.problems()
