@@ -36,7 +36,8 @@ REMOVALS: Final = {
     "card full": Removal("dd if=/dev/zero of=/var/lib/gate/fill bs=4k || true", "rm /var/lib/gate/fill", "storage", "storage"),
     "card read-only": Removal(
         "systemctl stop gate && mount -o remount,ro /var/lib/gate && systemctl start gate",
-        "mount -o remount,rw /var/lib/gate",
+        # The service keeps the mount as it was when it started: a technician who changes that restarts it.
+        "mount -o remount,rw /var/lib/gate && systemctl restart gate",
         "storage",
         "storage",
     ),
