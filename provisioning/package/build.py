@@ -192,11 +192,12 @@ def _put(origin: Path, place: Path, mode: int = 0o644) -> None:
 
 
 def _commit_time(root: Path) -> str:
-    git = shutil.which("git") or "git"
-    done = subprocess.run([git, "-C", str(root), "log", "-1", "--format=%ct"], check=False, capture_output=True, text=True)
-    if done.returncode or not done.stdout.strip():
-        raise BuildError(f"{root} is no git checkout: set SOURCE_DATE_EPOCH to the seconds since 1970 that files are to be dated with")
-    return done.stdout.strip()
+    git = shutil.which("git")
+    command = [git or "git", "-C", str(root), "log", "-1", "--format=%ct"]
+    said = "" if git is None else subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+    if not said:
+        raise BuildError(f"git tells no commit of {root}: set SOURCE_DATE_EPOCH to the seconds since 1970 that files are to be dated with")
+    return said
 
 
 def _rfc2822(epoch: int) -> str:

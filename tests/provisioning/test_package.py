@@ -13,9 +13,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from device.edges.release import load_keys, verify
 from device.errors import Unsigned, UpdateRefused
 from device.workbench import update
-from provisioning.package.build import Source, date, lay_out, own_wheel, source
+from provisioning.package.build import BuildError, Source, date, lay_out, own_wheel, source
 from provisioning.package.sign import BadKeyError, load, public_key, signature
 from provisioning.package.wheelhouse import LOCK, TARGETS, WheelhouseError, check_machine, pins
+
+
+@pytest.fixture(autouse=True)
+def dated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the project without git is built, too."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+
+def test_without_git_and_without_a_date_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dated by the hour of the build, the package would never be the same twice."""
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    (tmp_path / "pyproject.toml").write_text('version = "1.2.3"\n')
+    with pytest.raises(BuildError, match="SOURCE_DATE_EPOCH"):
+        source(tmp_path)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(BuildError, match="SOURCE_DATE_EPOCH"):
+        source(tmp_path)
 
 
 @pytest.mark.parametrize("architecture", TARGETS)
