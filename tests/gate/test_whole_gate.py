@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from device import config as configuration
 from device.cli import main
 from device.core.player import Snapshot
 from device.core.types import Sign
+from device.edges.clock import SystemClock
 from device.edges.seal import open_sealed
 from device.errors import ConfigError
 from device.gate import SEAL_INFO, Gate
@@ -30,7 +32,7 @@ from device.workbench.people import citizen_card, people, seeded
 from device.workbench.scenes import View, scene
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins
 from tests.contract.validate import assert_valid
-from tests.mosquitto import Broker, running
+from tests.mosquitto import Authority, Broker, running
 
 PERSON = people(1, seeded(9))[0]
 
@@ -259,3 +261,18 @@ def test_what_the_machine_says_of_itself_is_a_problem_until_it_is_cured(
         assert code not in gate.problems()
         monkeypatch.setattr(f"device.edges.health.{figure}", lambda *_: None)
         assert code not in gate.problems()
+
+
+@pytest.mark.parametrize(("ends_days", "named"), [(40, False), (13, True), (-2, True)])
+def test_a_certificate_near_its_end_is_a_problem_where_the_time_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_days: float, *, named: bool
+) -> None:
+    """Two weeks before, and when it is over; a clock that is not known proves nothing about it."""
+    papers = Authority(tmp_path / "authority").issue(GATE_ID, starts_days=-60, ends_days=ends_days)
+    broker = {"ca": str(papers.ca), "cert": str(papers.cert), "key": str(papers.key), "host": "127.0.0.1"}
+    stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"), 1, broker=broker)
+    with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
+        for trusted in (True, False):
+            reading = replace(gate.clock.reading(), trusted=trusted)
+            monkeypatch.setattr(SystemClock, "reading", lambda _, reading=reading: reading)
+            assert ("certificate" in gate.problems()) is (named and trusted)
