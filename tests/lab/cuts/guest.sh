@@ -10,6 +10,7 @@ mount -t tmpfs tmpfs /run
 mkdir -p /dev/shm
 mount -t tmpfs tmpfs /dev/shm
 ip link set lo up
+# shellcheck disable=SC2013  # words are what is wanted
 for word in $(cat /proc/cmdline); do
     case $word in
         job=*) job=$(printf '%s' "${word#job=}" | tr , ' ') ;;
