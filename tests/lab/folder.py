@@ -50,7 +50,8 @@ mount -t tmpfs tmpfs run
 ip link set lo up
 if [ "$1" = online ] && [ -e /etc/resolv.conf ]; then cp -L /etc/resolv.conf etc/resolv.conf; fi
 shift
-exec chroot . "$@"
+# Process 1 stays this shell, which takes leave of orphans: a command that were process 1 would be everybody's parent.
+chroot . "$@" || exit $?
 """
 
 
