@@ -128,7 +128,7 @@ class EyeLoop:
         self._whole = False
 
     def run(self, section: CameraSection, opener: Callable[[CameraSection, Timer], Camera] = open_camera) -> None:
-        """Look until told to stop. Raises CameraStopped when a running camera fell silent: only a new process cures libcamera."""
+        """Look until told to stop. Raises CameraStopped when the camera fell silent or is stuck: only a new process cures libcamera."""
         if self._notifier:
             self._notifier.ready()
             self._notifier.status("opening the camera")
@@ -162,6 +162,9 @@ class EyeLoop:
                 log.warning("%s", error)
                 self._alarm.disarm()
                 self._lament("camera_missing", str(error), RETRY_S[min(attempt, len(RETRY_S) - 1)])
+            except CameraStopped as error:
+                self._trouble("camera_stopped", str(error))
+                raise
             attempt += 1
         return None
 

@@ -68,7 +68,12 @@ class PicameraCamera:
     lossless = False
 
     def __init__(self, section: CameraSection, timer: Timer) -> None:
-        """Open, configure and start the camera. Raises MissingPackage or CameraMissing."""
+        """Open, configure and start the camera.
+
+        Raises MissingPackage, CameraMissing, or CameraStopped where a camera
+        is there and cannot be opened: picamera2 has then taken it already and
+        does not give it back, so that only a new process can have it.
+        """
         self._library = _load()
         self._timer = timer
         self._seen = 0
@@ -78,6 +83,8 @@ class PicameraCamera:
         try:
             self._camera = self._library.Picamera2()
         except (RuntimeError, IndexError, OSError) as error:
+            if self._library.Picamera2.global_camera_info():
+                raise CameraStopped(f"the camera cannot be opened: {error}") from error
             raise CameraMissing(f"picamera2 finds no camera: {error}") from error
         try:
             self._start(section)

@@ -289,6 +289,14 @@ def test_a_missing_camera_is_said_again_and_again_without_beats_until_it_is_ther
     assert len(bench.tape.messages(Sighting)) == 1
 
 
+def test_a_camera_that_is_stuck_is_reported_and_ends_the_eye() -> None:
+    """Another process may have it."""
+    bench = Bench()
+    with pytest.raises(CameraStopped):
+        bench.run(CameraStopped("cannot be opened"))
+    assert bench.tape.messages(Trouble) == [Trouble(code="camera_stopped", what="cannot be opened")]
+
+
 def test_attempts_come_further_apart_and_never_end() -> None:
     """One second, two, four … thirty."""
     bench = Bench(waits=1200)

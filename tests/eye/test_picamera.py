@@ -199,6 +199,13 @@ def test_no_camera_is_camera_missing(world: World) -> None:
         opened()
 
 
+def test_a_camera_that_is_there_and_cannot_be_opened_needs_a_new_process(world: World) -> None:
+    """picamera2 keeps what it has half opened, and every later attempt of this process would find the camera taken by itself."""
+    world.stuck = True
+    with pytest.raises(CameraStopped, match="did not complete"):
+        opened()
+
+
 def test_a_camera_that_does_not_start_is_given_back(world: World) -> None:
     """Otherwise the next attempt would find it busy with ourselves."""
     world.start_fails = True

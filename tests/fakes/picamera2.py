@@ -84,6 +84,7 @@ class World:
         self.size: tuple[int, int] | None = None
         self.cameras = 1
         self.start_fails = False
+        self.stuck = False
         self.hangs = False
         self.unseen = 0
         self.metadata: dict[str, object] = {}
@@ -106,6 +107,11 @@ class World:
             def __init__(self) -> None:
                 super().__init__(world)
 
+            @staticmethod
+            def global_camera_info() -> list[dict[str, object]]:
+                """One entry for each camera that libcamera finds."""
+                return [{"Model": "imx708", "Num": number} for number in range(world.cameras)]
+
         return type("picamera2", (), {"Picamera2": _Picamera2, "MappedArray": MappedArray})
 
 
@@ -115,6 +121,8 @@ class Picamera2:
     def __init__(self, world: World) -> None:
         if not world.cameras:
             raise RuntimeError("No camera number 0 found")
+        if world.stuck:
+            raise RuntimeError("Camera __init__ sequence did not complete.")
         self._world = world
         self._configuration: dict[str, Any] | None = None
         self._running = False
