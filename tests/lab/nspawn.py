@@ -33,10 +33,11 @@ _NSPAWN: Final = [
 
 
 class Machine:
-    """A booted copy. ``run`` executes commands in it."""
+    """A booted copy. ``run`` executes commands in it. ``memory`` is a cgroup (version 1) that holds all of it."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, memory: Path | None = None) -> None:
         self.folder = folder
+        self._into = [] if memory is None else ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(memory / "cgroup.procs")]
         self._process: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
@@ -46,7 +47,7 @@ class Machine:
         console.parent.mkdir(parents=True, exist_ok=True)
         with console.open("ab") as out:
             self._process = subprocess.Popen(
-                self.folder.mounted_command(_NSPAWN),
+                [*self._into, *self.folder.mounted_command(_NSPAWN)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -155,9 +156,9 @@ class Machine:
 
 
 @contextmanager
-def booted(folder: Folder) -> Iterator[Machine]:
+def booted(folder: Folder, memory: Path | None = None) -> Iterator[Machine]:
     """The folder, booted, and off again whatever happens."""
-    machine = Machine(folder)
+    machine = Machine(folder, memory)
     try:
         machine.start()
         yield machine

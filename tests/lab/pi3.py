@@ -17,6 +17,7 @@ from typing import Final
 
 from tests.lab import service
 from tests.lab.folder import Folder
+from tests.lab.nspawn import wait_for
 
 SD_BYTES: Final = "4G"
 """qemu wants a card whose size is a power of two."""
@@ -74,6 +75,7 @@ class Pi3:
         started = time.monotonic()
         with subprocess.Popen(command, stdin=subprocess.DEVNULL) as machine:
             try:
+                wait_for(self._monitor.exists, 30, self.words)
                 while machine.poll() is None and not watch(self):
                     assert time.monotonic() - started < LIMIT_S, self.words()
             finally:

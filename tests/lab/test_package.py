@@ -13,6 +13,8 @@ from typing import Any, Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from device.edges.release import load_keys, verify
+from device.errors import Unsigned
 from provisioning.package.build import source
 from provisioning.package.sign import public_key, signature
 from tests.lab import service
@@ -218,6 +220,28 @@ def test_what_the_daemon_hands_in_is_installed_only_if_it_is_signed(machine: Mac
     hand_in(machine, "0.2.0", signed=True)
     wait_result(machine, "good")
     assert current(machine) == "0.2.0"
+
+
+def test_debians_signify_takes_our_signatures_and_we_take_its(folder: Path, tmp_path: Path) -> None:
+    """The format is somebody else's: their program is the judge."""
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    package, key = papers / "gate.deb", Ed25519PrivateKey.generate()
+    package.write_bytes(b"made for signing" * 1000)
+    signature(key, package)
+    (papers / "ours.pub").write_bytes(public_key(key))
+    inside = Folder(folder, tmp_path / "inside", binds={papers: "/papers"})
+    check = ["signify-openbsd", "-V", "-p", "/papers/ours.pub", "-x", "/papers/gate.deb.sig", "-m", "/papers/gate.deb"]
+    assert "Signature Verified" in inside.run(check).stdout
+    make = ["mkdir /w", "cd /w", "signify-openbsd -G -n -p theirs.pub -s theirs.sec"]
+    make += ["signify-openbsd -S -s theirs.sec -x deb.sig -m /papers/gate.deb"]
+    inside.run(["sh", "-ec", " && ".join(make)])
+    theirs = inside.scratch / "upper/w"
+    verify(package.read_bytes(), theirs / "deb.sig", load_keys(theirs))
+    package.write_bytes(b"altered" + package.read_bytes())
+    assert inside.run(check, check=False).returncode != 0
+    with pytest.raises(Unsigned):
+        verify(package.read_bytes(), theirs / "deb.sig", load_keys(theirs))
 
 
 def hand_in(machine: Machine, version: str, *, signed: bool) -> None:

@@ -13,11 +13,50 @@ import pytest
 from tests.lab import service
 from tests.lab.folder import Folder
 from tests.lab.nspawn import Machine, booted, wait_for
+from tests.mosquitto import Authority, Papers
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
-MOUNT: Final = "mkdir -p /var/lib/gate && mount -t tmpfs -o size=200m,mode=700 card /var/lib/gate"
-CARD: Final = f'[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c "{MOUNT}"\n'
+SYSFS: Final = "/sys/devices/platform"
+THROTTLED: Final = f"{SYSFS}/soc/soc:firmware/get_throttled"
+THERMAL: Final = "/sys/class/thermal"
+HEAT: Final = f"{THERMAL}/thermal_zone0/temp"
+MARK: Final = "/run/systemd/timesync/synchronized"
+PAPERS: Final = "/etc/gate"
+
+SURROUNDINGS: Final = f"""#!/bin/sh -eu
+# What a Pi has around its gate and a container has not: a card of its own, the firmware's bits, a thermometer, a clock that was set.
+mkdir -p /var/lib/gate && mount -t tmpfs -o size=200m,mode=700 card /var/lib/gate
+mount -t tmpfs -o mode=755 platform {SYSFS} && mkdir -p "{SYSFS}/soc/soc:firmware" && echo 0x0 > "{THROTTLED}"
+mount -t tmpfs -o mode=755 thermal {THERMAL} && mkdir -p {THERMAL}/thermal_zone0 && echo 48300 > {HEAT}
+mkdir -p /run/systemd/timesync && touch {MARK}
+chgrp gate {PAPERS}/*.key.pem
+chown mosquitto /etc/mosquitto/*.key.pem
+"""
+UNIT: Final = """
+[Unit]
+Before=gate.service mosquitto.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh /opt/lab-surroundings.sh
+"""
+
+TLS: Final = f"""port = 8883
+ca = "{PAPERS}/ca.pem"
+cert = "{PAPERS}/gate.cert.pem"
+key = "{PAPERS}/gate.key.pem"
+"""
+CONFIGURATION: Final = service.CONFIGURATION.replace("port = 1883\n", TLS)
+MOSQUITTO: Final = """listener 8883 127.0.0.1
+cafile /etc/mosquitto/ca.pem
+certfile /etc/mosquitto/server.cert.pem
+keyfile /etc/mosquitto/server.key.pem
+require_certificate true
+use_identity_as_username true
+persistence false
+"""
+GOOD_DAYS, LAST_DAYS = 80, 5
 LIMIT_S: Final = 60.0
 
 
@@ -42,17 +81,46 @@ REMOVALS: Final = {
         "storage",
     ),
     "broker": Removal("systemctl stop mosquitto", "systemctl start mosquitto", "offline", "broker"),
+    "power": Removal(f"echo 0x50001 > {THROTTLED}", f"echo 0x0 > {THROTTLED}", "power", "power"),
+    "coolness": Removal(f"echo 84100 > {HEAT}", f"echo 48300 > {HEAT}", "heat", "temperature"),
+    # What has once been known stays known until the machine sleeps: the clock runs on. So the gate starts anew, as after a power cut.
+    "the time": Removal(f"rm {MARK} && systemctl restart gate", f"touch {MARK}", "clock", "clock"),
+    "certificate": Removal(
+        f"cd {PAPERS} && for part in cert key; do cat last.$part.pem > gate.$part.pem; done",
+        f"cd {PAPERS} && for part in cert key; do cat good.$part.pem > gate.$part.pem; done",
+        "certificate",
+        "certificate",
+    ),
 }
+
+
+def furnish(folder: Folder, authority: Authority) -> None:
+    """A gate with certificates, and around it what a Pi has."""
+    service.furnish(folder, CONFIGURATION)
+    upper = folder.scratch / "upper"
+    service.write(upper / "opt/lab-surroundings.sh", SURROUNDINGS)
+    service.write(upper / "etc/systemd/system/lab-surroundings.service", UNIT)
+    for unit in ("gate.service", "mosquitto.service"):
+        needs = "[Unit]\nRequires=lab-surroundings.service\nAfter=lab-surroundings.service\n"
+        service.write(upper / f"etc/systemd/system/{unit}.d/surroundings.conf", needs)
+    service.write(upper / "etc/mosquitto/conf.d/lab.conf", MOSQUITTO)
+    for home in (PAPERS, "/etc/mosquitto"):
+        service.write(upper / home[1:] / "ca.pem", authority.ca.read_text(encoding="ascii"))
+    for name, days in (("last", LAST_DAYS), ("good", GOOD_DAYS), ("gate", GOOD_DAYS)):
+        _put(authority.issue("lab-gate", ends_days=days), upper / PAPERS[1:], name)
+    _put(authority.issue("server", hosts=("127.0.0.1",)), upper / "etc/mosquitto", "server")
+
+
+def _put(papers: Papers, home: Path, name: str) -> None:
+    service.write(home / f"{name}.cert.pem", papers.cert.read_text(encoding="ascii"))
+    service.write(home / f"{name}.key.pem", papers.key.read_text(encoding="ascii"), 0o640)
 
 
 @pytest.fixture(scope="module")
 def machine(installed: Folder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A gate whose record lies on a card of 200 MiB."""
+    """A gate with all that a Pi has, whose record lies on a card of 200 MiB."""
     folder = installed.copy(tmp_path_factory.mktemp("truth") / "copy")
-    service.furnish(folder)
-    upper = folder.scratch / "upper"
-    service.write(upper / "etc/systemd/system/lab-card.service", "[Unit]\nBefore=gate.service\n" + CARD)
-    service.write(upper / "etc/systemd/system/gate.service.d/card.conf", "[Unit]\nRequires=lab-card.service\nAfter=lab-card.service\n")
+    furnish(folder, Authority(tmp_path_factory.mktemp("authority")))
     with booted(folder) as running:
         service.wait_deciding(running)
         yield running
@@ -83,25 +151,23 @@ def test_what_is_taken_away_is_named_and_forgotten_when_it_is_back(machine: Mach
     assert removal.code not in problems(machine)
     machine.run("sh", "-c", removal.take)
     try:
-        took = wait_for(
-            lambda: removal.code in problems(machine), LIMIT_S, lambda: f"{service.status(machine)}\n{machine.journal('gate.service')}"
-        )
+        took = wait_for(lambda: removal.code in problems(machine), LIMIT_S, lambda: words(machine))
         assert machine.run("gate", "status", check=False).returncode == 1
         assert rows(machine)[removal.row]["grade"] != "pass", rows(machine)
     finally:
         machine.run("sh", "-c", removal.give)
-    cured = wait_for(
-        lambda: removal.code not in problems(machine), LIMIT_S, lambda: f"{service.status(machine)}\n{machine.journal('gate.service')}"
-    )
+    cured = wait_for(lambda: removal.code not in problems(machine), LIMIT_S, lambda: words(machine))
     assert machine.show("gate.service", "NRestarts") == "0"
     print(f"{name}: named after {took:.1f} s, forgotten after {cured:.1f} s")  # noqa: T201 - the figures for the record
 
 
 def test_a_gate_that_misses_nothing_passes(machine: Machine) -> None:
-    """But for what a container cannot have: a synchronised clock, a thermometer, a Pi's firmware."""
+    """Each row. The status names one thing, and rightly: no collector takes the events from this province's broker."""
+    wait_for(lambda: problems(machine) == ["held"], LIMIT_S, lambda: words(machine))
     found = rows(machine)
-    assert {part for part, row in found.items() if row["grade"] == "fail"} <= {"broker"}, found
-    assert found["camera"]["grade"] == found["storage"]["grade"] == "pass", found
+    # Of space the laboratory's card has little.
+    assert not {part: row for part, row in found.items() if row["grade"] != "pass" and part != "space"}
+    assert len(found) >= 10
 
 
 def test_the_result_is_readable_by_whoever_looks(machine: Machine) -> None:
