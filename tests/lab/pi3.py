@@ -78,6 +78,7 @@ class Pi3:
                 wait_for(self._monitor.exists, 30, self.words)
                 while machine.poll() is None and not watch(self):
                     assert time.monotonic() - started < LIMIT_S, self.words()
+                    assert not self.said("Kernel panic"), self.words()
             finally:
                 machine.kill()
         return time.monotonic() - started
