@@ -97,6 +97,9 @@ class EyeSection(_Section):
     services use `/run/gate/eye/eye.sock`. Without it the gate starts its own eye."""
     silent_limit_s: Annotated[float, Field(ge=0.6, le=2.5)] = 2.0
     """Without a sign of life for so long the gate shows "out of service", and restarts an eye of its own."""
+    cpu_share: Annotated[float, Field(ge=0.05, le=1.0)] = 0.6
+    """Of one processor core, what looking at frames may take on average; beyond it frames are skipped, the newest wins. Four fifths of a
+    second can be saved up."""
 
 
 class LampSection(_Section):

@@ -113,6 +113,18 @@ class PartialDate:
     precision: DatePrecision
 
 
+class Cause(StrEnum):
+    """Why a code that is in view cannot be read. Stable: counted in the health message."""
+
+    TOO_FAR = "too_far"
+    TOO_NEAR = "too_near"
+    BLURRED = "blurred"
+    GLARE = "glare"
+    DARK = "dark"
+    BANDED = "banded"
+    UNREADABLE = "unreadable"
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """Where a symbol stands in its frame, in pixels of that frame: the upright rectangle around it."""

@@ -39,8 +39,17 @@ def half(pixels: Luma) -> Luma:
 
 def double(pixels: Luma) -> Luma:
     """Twice the size, smoothly: small modules get room for a decoder's sampling."""
+    return _times(pixels, 2)
+
+
+def triple(pixels: Luma) -> Luma:
+    """Three times the size: of modules below two pixels."""
+    return _times(pixels, 3)
+
+
+def _times(pixels: Luma, factor: int) -> Luma:
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    return np.asarray(image.resize((image.width * 2, image.height * 2), Image.Resampling.BICUBIC))
+    return np.asarray(image.resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC))
 
 
 def softened(pixels: Luma) -> Luma:

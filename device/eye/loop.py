@@ -31,7 +31,7 @@ BEAT_NS: Final = 250_000_000
 """A beat is due after this; twice as often as promised, since a slow frame may come between."""
 
 FRAME_LIMIT_S: Final = 1.5
-"""A frame that takes the decoders longer ends the process. A page of nothing but finder patterns takes 0.8 s on a laptop."""
+"""A look at a frame that takes longer ends the process. A page of nothing but finder patterns takes 0.8 s on a laptop."""
 
 SOURCE_LIMIT_S: Final = 5.0
 """So long may a source take for its next word: a picture of 25 megapixels is unpacked in it."""
@@ -213,8 +213,10 @@ class EyeLoop:
         counts.taken_ns = frame.taken_ns
         read = glimpsed = False
         for look in self._looks(frame):
+            self._alarm.arm(FRAME_LIMIT_S)
+            self._beat()
             read = read or bool(look.readings)
-            glimpsed = glimpsed or bool(look.glimpses)
+            glimpsed = bool(look.glimpses)
             read_ns = self._timer.now_ns()
             for reading in look.readings[:MOST_READINGS]:
                 self._tell(_sighting(reading, frame, counts.frames, read_ns))

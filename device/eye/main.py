@@ -15,7 +15,7 @@ from device.config import GateConfig
 from device.core.link import Hello
 from device.eye import selfcheck
 from device.eye.camera import Timer
-from device.eye.ladder import make_ladder
+from device.eye.ladder import LiveSettings, make_ladder
 from device.eye.link import Link
 from device.eye.loop import Alarm, EyeLoop, Stop
 from device.eye.process import FrameAlarm, Parent, restrict
@@ -41,7 +41,7 @@ def main(config_path: Path | str, notifier: Notifier | None = None) -> int:
 
 def run(config: GateConfig, stop: Stop, alarm: Alarm, notifier: Notifier | None = None, parent: Parent | None = None) -> None:
     """Check the decoders, then look. Raises as ``main`` does, but for ConfigError."""
-    ladder = make_ladder()
+    ladder = make_ladder(LiveSettings(cpu_share=config.eye.cpu_share))
     selfcheck.check(ladder.decoders)
     timer = Timer()
     hello = Hello(pid=os.getpid(), source=config.camera.source.partition(":")[0], decoders=[decoder.name for decoder in ladder.decoders])

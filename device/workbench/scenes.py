@@ -2,21 +2,23 @@
 
 A frame is a greyscale picture, ``numpy.uint8`` of shape (height, width). The
 same generator state gives the same frame. The optics are those of a lens
-with a horizontal field of 66 degrees; what they leave out (rolling shutter,
-screen bands, glare) is left to photographs.
+with a horizontal field of 66 degrees; what light, hand and sensor do to the
+picture is in ``lens``.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from device.workbench.carriers import Look, draw
+from device.workbench.carriers import Carrier, Look, draw
+from device.workbench.lens import Lens, Place, through
 from device.workbench.symbols import ErrorLevel, modules
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ FRAME_SIZE: Final = (1280, 720)
 _HALF_FIELD_DEG: Final = 33.0
 _FILLED: Final = 0.94
 """So much of its part of the frame a carrier fills at most, in either direction."""
+_OVERSAMPLED: Final = 2
+"""Pixels that a carrier is drawn with, for one of the frame, in either direction."""
+_MID_COVER: Final = 127
+_STRIPS: Final = 48
 _STEP_BACK: Final = 0.97
 """A code that would not be whole is made so much smaller, until it is."""
 
@@ -46,7 +52,11 @@ class View:
     tips its upper edge away, ``pan_deg`` its right edge. ``blur_px`` and ``noise``
     are standard deviations, in pixels and in grey levels. ``contrast`` is
     that of ink on paper, 0 to 1; ``shade`` the part of the light that is
-    missing at the darkest side of the frame, 0 to 1.
+    missing at the darkest side of the frame, 0 to 1. ``inverted`` is light
+    on dark, as on a telephone in dark mode; ``mirrored`` seen in a mirror or
+    through the back of a glass. ``covered`` is the part of the code's side
+    that a finger covers, from a corner without a finder pattern or an edge;
+    ``bend`` the angle in degrees over which the carrier is rolled around an upright cylinder.
     """
 
     px_per_module: float = 4.0
@@ -59,6 +69,11 @@ class View:
     contrast: float = 0.9
     look: Look = Look.CARD
     error: ErrorLevel = "M"
+    inverted: bool = False
+    mirrored: bool = False
+    covered: float = 0.0
+    bend: float = 0.0
+    lens: Lens = field(default_factory=Lens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +96,29 @@ def scene(
     ``exact``, where ``px_per_module`` is what is measured, that raises
     ValueError instead.
     """
-    picture = _background(rng, size)
+    picture, places = _background(rng, size), []
     for payload, slot in zip(payloads, _slots(len(payloads), size), strict=True):
         dark = modules(payload, view.error)
         held = _held(len(dark), view, slot, size[0])
         if exact and held is not view:
             raise ValueError(f"{view.px_per_module} pixels a module are too many for this code in {size[0]} x {size[1]} pixels")
-        _place(picture, dark, held, slot, rng)
-    return _photograph(picture, view, rng)
+        places.append(_place(picture, dark, held, slot, rng))
+    return _photograph(picture, view, rng, places)
 
 
 def empty_scene(rng: np.random.Generator, size: tuple[int, int] = FRAME_SIZE, noise: float = 3.0) -> Frame:
     """A frame with nothing held up: a blurred room with some edges in it, and sensor noise."""
-    return _photograph(_background(rng, size), View(noise=noise), rng)
+    return _photograph(_background(rng, size), View(noise=noise), rng, [])
 
 
-def _photograph(picture: Image.Image, view: View, rng: np.random.Generator) -> Frame:
+def _photograph(picture: Image.Image, view: View, rng: np.random.Generator, places: list[Place]) -> Frame:
     """What the sensor makes of the picture: less light to one side, a soft lens, noise."""
     if view.blur_px:
         picture = picture.filter(ImageFilter.GaussianBlur(view.blur_px))
     light = np.asarray(picture, dtype=np.float32)
     if view.shade:
         light *= _shade(light.shape, view.shade, rng)
+    light = through(view.lens, light, places, rng)
     if view.noise:
         light = light + np.float32(view.noise) * rng.standard_normal(light.shape, dtype=np.float32)
     frame: Frame = np.clip(light + 0.5, 0, 255).astype(np.uint8)
@@ -157,14 +173,59 @@ def _held(side: int, view: View, slot: _Slot, frame_width: int) -> View:
     return view
 
 
-def _place(frame: Image.Image, dark: NDArray[np.bool_], view: View, slot: _Slot, rng: np.random.Generator) -> None:
-    """Hold one code up in its part of the frame, in which it is whole."""
+def _place(frame: Image.Image, dark: NDArray[np.bool_], view: View, slot: _Slot, rng: np.random.Generator) -> Place:
+    """Hold one code up in its part of the frame, in which it is whole; returns where."""
     room = (_FILLED * (slot.right - slot.left) / view.px_per_module, _FILLED * (slot.bottom - slot.top) / view.px_per_module)
-    carrier = draw(dark, view.look, math.ceil(view.px_per_module), view.contrast, room, rng)
+    carrier = draw(dark, view.look, _OVERSAMPLED * math.ceil(view.px_per_module), view.contrast, room, rng)
+    carrier = _held_badly(carrier, view, rng)
     body = _corners(0, 0, *carrier.picture.size)
     seen = _project((body - carrier.centre) / carrier.scale, view, frame.width)
     code = _project((_corners(*carrier.code) - carrier.centre) / carrier.scale, view, frame.width)
-    _paste(frame, carrier.picture, body, seen + _offset(seen, code, slot, rng), slot)
+    offset = _offset(seen, code, slot, rng)
+    left, top, mask = _paste(frame, carrier.picture, body, seen + offset, slot)
+    shines = None
+    if view.look is Look.PHONE:
+        shines = np.zeros((frame.height, frame.width), np.bool_)
+        shines[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+    middle = (code + offset).mean(axis=0)
+    return Place((float(middle[0]), float(middle[1])), view.px_per_module * len(dark), shines)
+
+
+def _held_badly(carrier: Carrier, view: View, rng: np.random.Generator) -> Carrier:
+    """What is wrong with the carrier itself: dark mode, a mirror, a finger, a curve."""
+    picture, (left, top, right, bottom) = carrier.picture, carrier.code
+    if view.inverted:
+        picture = ImageOps.invert(picture)
+    if view.covered:
+        picture = picture.copy()
+        _finger(ImageDraw.Draw(picture), carrier.code, view.covered, rng)
+    if view.mirrored:
+        picture = ImageOps.mirror(picture)
+        left, right = picture.width - right, picture.width - left
+    if view.bend:
+        picture = _bent(picture, (left + right) / 2, right - left, view.bend)
+    return Carrier(picture, carrier.scale, (left, top, right, bottom))
+
+
+def _finger(pen: ImageDraw.ImageDraw, code: tuple[int, int, int, int], covered: float, rng: np.random.Generator) -> None:
+    """A fingertip that comes in from the lower right, where no finder pattern stands."""
+    left, top, right, bottom = code
+    reach = covered * (right - left)
+    x, y = right - reach / 2, bottom - rng.uniform(0.0, 0.35) * (bottom - top)
+    tone = int(rng.integers(110, 170))
+    pen.rounded_rectangle((x, y - reach / 2, x + 4 * (right - left), y + reach / 2), radius=reach / 2, fill=tone)
+
+
+def _bent(picture: Image.Image, middle: float, side: float, degrees: float) -> Image.Image:
+    """Rolled around an upright cylinder so that the code's width spans so many degrees: columns crowd towards its edges."""
+    radius = side / math.radians(degrees)
+    strips = []
+    edges = np.linspace(0, picture.width, _STRIPS + 1)
+    for first, last in itertools.pairwise(np.rint(edges).astype(int).tolist()):
+        seen = [middle + radius * math.asin(max(-1.0, min(1.0, (x - middle) / radius))) for x in (first, last)]
+        quad = (seen[0], 0, seen[0], picture.height, seen[1], picture.height, seen[1], 0)
+        strips.append(((first, 0, last, picture.height), quad))
+    return picture.transform(picture.size, Image.Transform.MESH, strips, Image.Resampling.BICUBIC)
 
 
 def _corners(left: float, top: float, right: float, bottom: float) -> _Points:
@@ -196,15 +257,21 @@ def _offset(body: _Points, code: _Points, slot: _Slot, rng: np.random.Generator)
     return offset
 
 
-def _paste(frame: Image.Image, picture: Image.Image, body: _Points, seen: _Points, slot: _Slot) -> None:
-    """Lay the picture, whose corners are ``body``, over the frame with its corners at ``seen``, within its part of the frame."""
+def _paste(frame: Image.Image, picture: Image.Image, body: _Points, seen: _Points, slot: _Slot) -> tuple[int, int, NDArray[np.bool_]]:
+    """Lay the picture, whose corners are ``body``, over the frame with its corners at ``seen``, within its part of the frame.
+
+    A pixel of a sensor gathers light over its whole area, so the picture is
+    laid out finer than the frame and averaged. Returns where it lies.
+    """
     left, top = np.maximum(np.floor(seen.min(axis=0)).astype(int), (slot.left, slot.top)).tolist()
     right, bottom = np.minimum(np.ceil(seen.max(axis=0)).astype(int), (slot.right, slot.bottom)).tolist()
-    coefficients = _perspective(seen - np.array([left, top]), body)
-    window = (right - left, bottom - top)
-    warped = picture.transform(window, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
-    mask = Image.new("L", picture.size, 255).transform(window, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
+    coefficients = _perspective((seen - np.array([left, top])) * _OVERSAMPLED, body)
+    window = ((right - left) * _OVERSAMPLED, (bottom - top) * _OVERSAMPLED)
+    warped = picture.transform(window, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC).reduce(_OVERSAMPLED)
+    cover = Image.new("L", picture.size, 255).transform(window, Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR)
+    mask = cover.reduce(_OVERSAMPLED)
     frame.paste(warped, (left, top), mask)
+    return left, top, np.asarray(mask) > _MID_COVER
 
 
 def _perspective(seen: _Points, source: _Points) -> list[float]:

@@ -42,7 +42,9 @@ WantedBy=multi-user.target
 KILL_SCRIPT: Final = """
 sleep 75
 echo LAB-KILL >/dev/console
-systemctl mask --runtime gate.service
+mkdir -p /run/systemd/system/gate.service.d
+printf '[Service]\\nRestart=no\\n' >/run/systemd/system/gate.service.d/once.conf
+systemctl daemon-reload
 systemctl kill --signal=KILL gate.service
 echo LAB-KILLED >/dev/console
 sleep 10
