@@ -85,6 +85,9 @@ class CameraSection(_Section):
     """Analogue gain, fixed."""
     lens_positions_dioptre: Annotated[tuple[Annotated[float, Field(ge=0, le=32)], ...], Field(min_length=1, max_length=4)] = (5.5, 4.0)
     """Focus positions taken in turn, in dioptres (1/m): 5.5 is 18 cm, 4.0 is 25 cm."""
+    reference: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[ -~]+$")] | None = None
+    """What a small QR code says that is stuck to the edge of the target plate, always in view. It is nobody's code: by it the eye knows
+    that its camera is alive, sharp and in its place, and says within half a minute when not. Without it the picture has to show that."""
     max_megapixels: Annotated[float, Field(gt=0, le=100)] = 25.0
     """A picture with more pixels is named, skipped and counted, never loaded."""
 

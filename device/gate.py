@@ -23,7 +23,7 @@ from device.checks import check_needed, rules
 from device.core import timeline
 from device.core.machine import State
 from device.core.problems import Problem
-from device.core.types import Channel, Entry
+from device.core.types import Channel, Entry, View
 from device.core.wire import ClockStep, Start, Stop, freeze_event
 from device.edges import health
 from device.edges.clock import SystemClock, certificate_floor_ns, saved_clock_ns
@@ -209,6 +209,8 @@ class Gate:
             "decide_ms": {**tally.decide_ms.summary()},
             "lamp_ms": {**tally.lamp_ms.summary()},
             "fsync_over_budget": tally.record_late,
+            "sighting_age_ms": {**tally.read_ms.summary()},
+            "unreadable": {cause.value: count for cause, count in tally.unreadable.items()},
             "decisions": tally.decisions,
             "eye_restarts": self.eye.stats()["restarts"],
             "cpu_celsius": health.cpu_temperature_celsius(),
@@ -225,6 +227,7 @@ class Gate:
         if beat is not None:
             age_s = max(0.0, (self.clock.monotonic_ns() - beat.taken_ns) / 1e9)
             figures |= {"frames": beat.frames, "frame_age_s": round(age_s, 3), "frames_read": beat.read}
+            figures |= {"frames_refused": beat.refused, "camera_view": beat.view.value}
         return figures
 
     def problems(self) -> list[str]:
@@ -232,6 +235,7 @@ class Gate:
         uplink = {} if self.uplink is None else self.uplink.stats()
         found = {
             Problem.EYE_SILENT: self.loop.state is State.OUT_OF_SERVICE,
+            Problem.VIEW: self.loop.beat is not None and self.loop.beat.view is not View.OK,
             Problem.STORAGE: self.journal.stats()["storage_state"] != "ok",
             Problem.SPACE: _below(health.disk_free_bytes(self.config.journal.path.parent), LEAST_FREE_BYTES),
             Problem.SIGNALS: bool(self.signals.stats()["failing"]) or not self.signals.alive,
@@ -245,6 +249,13 @@ class Gate:
             Problem.MEMORY: _below(health.memory_available_bytes(), LEAST_MEMORY_BYTES),
         }
         return [code.value for code, wrong in found.items() if wrong]
+
+    def _seen(self) -> dict[str, Json]:
+        """What the eye says of what it sees."""
+        beat = self.loop.beat
+        unreadable: dict[str, Json] = {cause.value: count for cause, count in self.loop.tally.unreadable.items()}
+        view = None if beat is None else beat.view.value
+        return {"view": view, "unreadable": unreadable, "refused_frames": None if beat is None else beat.refused}
 
     def _changed(self, snapshot: Snapshot) -> None:
         self._lit(snapshot.sign)
@@ -276,7 +287,7 @@ class Gate:
             "decisions": decisions,
             "journal": {**journal},
             "uplink": {} if self.uplink is None else {**self.uplink.stats()},
-            "eye": {**self.eye.stats()},
+            "eye": {**self.eye.stats(), **self._seen()},
             "signals": {**self.signals.stats()},
             "machine": {
                 "resident_bytes": health.resident_bytes(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +17,8 @@ from device.core.figures import Figure
 from device.core.link import Beat, Glimpse, Hello, Trouble
 from device.core.machine import Action, Input, State, step
 from device.core.reasons import Reason
-from device.core.types import Sighting, Sign, Verdict
-from device.core.wire import EyeBack, EyeLost
+from device.core.types import Cause, Sighting, Sign, Verdict, View
+from device.core.wire import CameraView, EyeBack, EyeLost
 from device.errors import JournalError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Tally:
     record_late: int = 0
     record_failed: int = 0
     troubles: int = 0
+    unreadable: Counter[Cause] = field(default_factory=Counter)
     read_ms: Figure = field(default_factory=Figure)
     link_ms: Figure = field(default_factory=Figure)
     decide_ms: Figure = field(default_factory=Figure)
@@ -163,14 +165,30 @@ class Loop:
         match message:
             case Sighting():
                 self._sighted(message)
-            case Glimpse(taken_ns=taken_ns):
-                self._presence = presence.glimpse(self._presence, self._clamped(taken_ns))
+            case Glimpse(taken_ns=taken_ns, cause=cause, px_per_module=px_per_module):
+                self._glimpsed(self._clamped(taken_ns), cause, px_per_module)
             case Trouble(code=code, what=what):
                 self._troubled(code, what)
             case Hello(pid=pid, source=source, decoders=decoders):
                 log.info("eye connected: pid %d, source %s, decoders %s", pid, ascii(source), ascii(", ".join(decoders)))
             case Beat():
-                self.beat = message
+                self._beaten(message)
+
+    def _glimpsed(self, taken_ns: int, cause: Cause, px_per_module: float | None) -> None:
+        """Counted once a showing, when the person is told: by what the eye says then."""
+        hinted = self._presence.hinting
+        self._presence = presence.glimpse(self._presence, taken_ns)
+        if self._presence.hinting and not hinted:
+            self.tally.unreadable[cause] += 1
+            size = "unknown" if px_per_module is None else f"{px_per_module:g} pixels"
+            log.info("a code in view cannot be read: %s; a module is %s", cause.value, size)
+
+    def _beaten(self, beat: Beat) -> None:
+        before = View.OK if self.beat is None else self.beat.view
+        self.beat = beat
+        if beat.view is not before:
+            log.warning("the camera's view: %s (before: %s)", beat.view.value, before.value)
+            self.audit(CameraView(view=beat.view, before=before))
 
     def _troubled(self, code: str, what: str) -> None:
         """Told once for each change: the eye says a lasting trouble again and again."""

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from device.core.types import PAYLOAD_LIMIT_BYTES, Box, Sighting
+from device.core.types import PAYLOAD_LIMIT_BYTES, Box, Cause, Sighting, View
 
 LINK_VERSION: Final = 1
 DATAGRAM_LIMIT_BYTES: Final = 8192
@@ -45,8 +45,9 @@ class Hello(_Message):
 class Beat(_Message):
     """Sign of life, every half second, from the loop that reads frames and never from a timer.
 
-    Counts are since the eye started. ``taken_ns`` is CLOCK_MONOTONIC of the
-    newest frame, 0 before the first.
+    Counts are since the eye started; ``refused`` frames were not looked at
+    because the budget of processor time was spent. ``taken_ns`` is
+    CLOCK_MONOTONIC of the newest frame, 0 before the first.
     """
 
     v: Literal[1] = LINK_VERSION
@@ -57,15 +58,19 @@ class Beat(_Message):
     read: _Count
     taken_ns: _Count
     cpu_ms: _Count
+    refused: _Count = 0
+    view: Annotated[View, Field(strict=False)] = View.OK
 
 
 class Glimpse(_Message):
-    """A code-like pattern is in view and could not be read in this frame."""
+    """A code-like pattern is in view and could not be read in this frame: why, and how large its modules are, where that is known."""
 
     v: Literal[1] = LINK_VERSION
     type: Literal["glimpse"] = "glimpse"
     frame: _Count
     taken_ns: _Count
+    cause: Annotated[Cause, Field(strict=False)] = Cause.UNREADABLE
+    px_per_module: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] | None = None
 
 
 class Trouble(_Message):

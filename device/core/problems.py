@@ -15,6 +15,7 @@ class Problem(StrEnum):
     """Stable codes."""
 
     EYE_SILENT = "eye_silent"
+    VIEW = "view"
     STORAGE = "storage"
     SPACE = "space"
     SIGNALS = "signals"
@@ -50,6 +51,11 @@ ADVICE: Final = {
         Severity.OUT_OF_SERVICE,
         "Mắt đọc không trả lời; kiểm tra camera và cáp.",
         "The eye is silent: check the camera and its cable.",
+    ),
+    Problem.VIEW: Advice(
+        Severity.DEGRADED,
+        "Camera không nhìn thấy tấm đặt thẻ: bị che, tối, bẩn, mờ hoặc lệch (xem `eye.view`); lau kính, bỏ vật che, chỉnh lại camera.",
+        "The camera does not see its plate: covered, dark, dirty, blurred or moved (`eye.view`). Wipe it, uncover it, set it right.",
     ),
     Problem.STORAGE: Advice(
         Severity.DEGRADED,

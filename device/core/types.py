@@ -125,6 +125,17 @@ class Cause(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class View(StrEnum):
+    """Whether the camera sees what it was put up to see. Stable: in status, health and audit."""
+
+    OK = "ok"
+    DARK = "dark"
+    COVERED = "covered"
+    BLURRED = "blurred"
+    MOVED = "moved"
+    MISSING = "missing"
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """Where a symbol stands in its frame, in pixels of that frame: the upright rectangle around it."""

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device.config import CameraSection
+from device.core.types import Cause
 
 Luma: TypeAlias = npt.NDArray[np.uint8]
 """Brightness, shape (height, width), 0 is black. Rows may be strided: a camera pads them, and nobody copies."""
@@ -91,6 +92,10 @@ class Camera(Protocol):
         While nothing is due it gives ``Idle`` several times a second. What it
         cannot read is a ``BadFrame`` and never an error.
         """
+        ...
+
+    def judged(self, frame: Frame, *, read: bool, cause: Cause | None = None) -> None:
+        """What was seen in a frame, so that a camera can choose its next exposures by it. A source without a lens does nothing."""
         ...
 
     def close(self) -> None:

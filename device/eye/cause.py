@@ -25,6 +25,9 @@ LEAST_FINDERS: Final = 2
 """Two patterns with modules of one size are a code; one alone may be a logo."""
 
 SAME_SIZE: Final = 1.7
+EDGE_MODULES: Final = 2
+"""A code that reaches so far beyond the frame is cut by it; corners are guessed to about one module."""
+
 DARK_WHITE: Final = 60
 """Paper darker than this grey is in the dark."""
 FAINT: Final = 22
@@ -37,7 +40,6 @@ BAND_SWING: Final = 0.3
 SOFT: Final = 0.3
 """The steepest edges, between neighbouring pixels, as a part of the contrast."""
 
-_EDGE_PX: Final = 2
 _BLOCK_MODULES: Final = 3
 
 
@@ -54,7 +56,7 @@ def explain_unread(pixels: Luma, unread: Unread) -> Explained:
     """Of a symbol that a decoder found, with its corners, and could not read."""
     (x0, y0), (x1, y1), *_ = unread.corners
     px_per_module = float(np.hypot(x1 - x0, y1 - y0)) / unread.modules
-    return _explained(pixels, unread.box, px_per_module, whole=True)
+    return _explained(pixels, unread.box, px_per_module)
 
 
 def explain_region(pixels: Luma, place: Box) -> Explained | None:
@@ -63,14 +65,25 @@ def explain_region(pixels: Luma, place: Box) -> Explained | None:
     patterns = _of_one_size(finders(part))
     if len(patterns) < LEAST_FINDERS:
         return None
-    module = float(np.median([one.module for one in patterns]))
+    module = float(np.median([one.module for one in patterns])) * _turned(patterns)
     reach = 4 * module
     xs, ys = [one.x for one in patterns], [one.y for one in patterns]
     left, top = int(place.left + min(xs) - reach), int(place.top + min(ys) - reach)
     width, height = int(max(xs) - min(xs) + 2 * reach), int(max(ys) - min(ys) + 2 * reach)
     # Two patterns along one side say how wide the code is, not how high.
     side = max(width, height)
-    return _explained(pixels, Box(left, top, side, side), module, whole=len(patterns) > LEAST_FINDERS)
+    return _explained(pixels, Box(left, top, side, side), module)
+
+
+def _turned(patterns: list[Finder]) -> float:
+    """By what the modules look larger along rows and columns than they are. Of two patterns nobody knows which way the code stands."""
+    if len(patterns) <= LEAST_FINDERS:
+        return 1.0
+    # Of three corners the two that are nearest to each other lie along a side.
+    sides = [(one.x - other.x, one.y - other.y) for at, one in enumerate(patterns) for other in patterns[:at]]
+    across, down = min(sides, key=lambda side: side[0] ** 2 + side[1] ** 2)
+    length = float(np.hypot(across, down))
+    return max(abs(across), abs(down)) / length if length else 1.0
 
 
 def _of_one_size(found: tuple[Finder, ...]) -> list[Finder]:
@@ -78,16 +91,16 @@ def _of_one_size(found: tuple[Finder, ...]) -> list[Finder]:
     return [one for one in found if 1 / SAME_SIZE < one.module / found[0].module < SAME_SIZE][:3]
 
 
-def _explained(pixels: Luma, box: Box, px_per_module: float, *, whole: bool) -> Explained:
+def _explained(pixels: Luma, box: Box, px_per_module: float) -> Explained:
     height, width = pixels.shape
     left, top = max(0, box.left), max(0, box.top)
     right, bottom = min(width, box.left + box.width), min(height, box.top + box.height)
     part = pixels[top:bottom, left:right]
-    cut = left <= _EDGE_PX or top <= _EDGE_PX or right >= width - _EDGE_PX or bottom >= height - _EDGE_PX
+    beyond = max(-box.left, -box.top, box.left + box.width - width, box.top + box.height - height)
     measured = round(px_per_module, 2) if np.isfinite(px_per_module) and px_per_module > 0 else None
     if part.size == 0:
         return Explained(Cause.UNREADABLE, measured, box)
-    return Explained(_cause(part, px_per_module, cut=cut and not whole), measured, box)
+    return Explained(_cause(part, px_per_module, cut=beyond > EDGE_MODULES * px_per_module), measured, box)
 
 
 def _cause(part: Luma, px_per_module: float, *, cut: bool) -> Cause:

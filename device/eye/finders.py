@@ -17,8 +17,8 @@ import numpy.typing as npt
 from device.eye.camera import Luma
 from device.eye.filters import adaptive
 
-MOST_SIDE_PX: Final = 480
-"""A larger part is looked at in every second or third pixel: its modules are large enough."""
+MOST_SIDE_PX: Final = 1300
+"""A larger part is looked at in every second pixel: a few milliseconds, a few times a second."""
 
 SLACK: Final = 0.55
 """A run may be wrong by so much of a module, and half a pixel."""
@@ -26,8 +26,10 @@ SLACK: Final = 0.55
 MOST_HITS: Final = 600
 """Of a page made of finder patterns, so many lines are enough."""
 
-LEAST_CROSSINGS: Final = 4
-"""Lines that cross in one place. Print has one or two by chance."""
+PATTERNS: Final = 3
+LEAST_CROSSINGS: Final = 6
+CROSSINGS: Final = 0.2
+"""Pixels in which lines through a pattern cross: six, or a fifth of a module of the nine in its middle. Print has a few by chance."""
 
 LEAST_SIDE_PX: Final = 8
 _RUNS: Final = np.array([1, 1, 3, 1, 1])
@@ -39,7 +41,11 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """One pattern: its middle and the size of a module, in pixels."""
+    """One pattern: its middle and the size of a module, in pixels.
+
+    The module is measured along rows and columns, so in a code turned by 45
+    degrees it is 1.4 times too large.
+    """
 
     x: float
     y: float
@@ -53,13 +59,14 @@ def finders(pixels: Luma) -> tuple[Finder, ...]:
     if min(seen.shape, default=0) < LEAST_SIDE_PX:
         return ()
     dark = adaptive(seen) == 0
-    found: list[Finder] = []
-    for picture in (dark, ~dark):
-        along, down = _hits(picture), _hits(np.ascontiguousarray(picture.T))
-        found += [Finder(one.x * step, one.y * step, one.module * step) for one in _crossed(along, down[:, [1, 0, 2]])]
-        if found:
-            break
-    return tuple(found)
+    # Light on dark, as on a telephone at night: patterns of the wrong sort are seen on few lines.
+    best = max((_patterns(dark), _patterns(~dark)), key=lambda found: sum(lines for lines, _ in found[:PATTERNS]))
+    return tuple(Finder(one.x * step, one.y * step, one.module * step) for _, one in best)
+
+
+def _patterns(dark: npt.NDArray[np.bool_]) -> list[tuple[int, Finder]]:
+    """With the number of places in which lines through each cross, the most first."""
+    return _crossed(_hits(dark), _hits(np.ascontiguousarray(dark.T))[:, [1, 0, 2]])
 
 
 def _hits(dark: npt.NDArray[np.bool_]) -> _Floats:
@@ -83,7 +90,7 @@ def _hits(dark: npt.NDArray[np.bool_]) -> _Floats:
     return np.stack([middle, (first[chosen] // width).astype(np.float64), module[chosen]], axis=1)
 
 
-def _crossed(along: _Floats, down: _Floats) -> list[Finder]:
+def _crossed(along: _Floats, down: _Floats) -> list[tuple[int, Finder]]:
     """Where a hit along the rows and one down the columns have the same middle and the same module."""
     if not len(along) or not len(down):
         return []
@@ -96,8 +103,8 @@ def _crossed(along: _Floats, down: _Floats) -> list[Finder]:
         x, y, module = points[0]
         group = (np.abs(points[:, :2] - points[0, :2]) <= 3 * module).all(axis=1)
         x, y, module = points[group].mean(axis=0).tolist()
-        if group.sum() >= LEAST_CROSSINGS:
+        if group.sum() >= max(LEAST_CROSSINGS, CROSSINGS * module**2):
             found.append((int(group.sum()), Finder(x, y, module)))
         points = points[~group]
     found.sort(key=lambda one: one[0], reverse=True)
-    return [finder for _, finder in found]
+    return found

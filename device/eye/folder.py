@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from device.config import CameraSection
+from device.core.types import Cause
 from device.errors import SourceUnreadable
 from device.eye.camera import BadFrame, Frame, Idle, Items, Pace, Timer
 from device.eye.pictures import list_pictures, read_image
@@ -69,6 +70,9 @@ class FolderCamera:
             self._behind = 0 if self.lossless else overdue
             self.skipped += min(self._behind, len(files) - place - 1)
             place += 1 + self._behind
+
+    def judged(self, frame: Frame, *, read: bool, cause: Cause | None = None) -> None:
+        """Nothing can be chosen."""
 
     def close(self) -> None:
         """Nothing is held open between frames."""

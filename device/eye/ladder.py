@@ -23,6 +23,7 @@ from typing import Final
 from device.core.types import Box
 from device.errors import MissingPackage
 from device.eye.camera import Luma
+from device.eye.cause import Explained, explain_region, explain_unread
 from device.eye.decoder import Decoder, Look, Unread, ZbarDecoder, ZxingDecoder, merged, placed
 from device.eye.filters import adaptive, differs, double, half, softened, thumbnail, triple
 from device.eye.sieve import code_like, regions
@@ -217,6 +218,9 @@ MOST_GLIMPSES: Final = 3
 
 FLATTENED: Final = "zxing-flattened"
 
+SET_ASIDE_AREA: Final = 4
+"""The sieve's margin around a small code may be as wide as the code."""
+
 CROP_MARGIN: Final = 0.25
 """Around a symbol that could not be read, so much of its size is looked at too: its corners are guesses."""
 
@@ -242,6 +246,8 @@ class Ladder:
         """Where the sieve found something in the newest frame."""
         self.refused = 0
         """Frames that nobody looked at because the budget was spent."""
+        self.set_aside: Box | None = None
+        """Where a code stands that is always there: the sieve's finding it is no reason to look."""
 
     @property
     def decoders(self) -> tuple[Decoder, ...]:
@@ -280,7 +286,7 @@ class Ladder:
         of different exposure when looking for a change.
         """
         started_ns = self._cpu_ns()
-        self.places = regions(pixels)
+        self.places = tuple(place for place in regions(pixels) if not self._is_set_aside(place))
         frame = Box(0, 0, pixels.shape[1], pixels.shape[0])
         plan = self._planner.plan(now_ns, self.places, frame, changed=self._changed(pixels, light))
         self.refused += plan.refused
@@ -295,6 +301,19 @@ class Ladder:
                 if look.readings and not look.glimpses:
                     break
         self._planner.told(read=bool(look.readings), parts=len(plan.parts))
+
+    def explain(self, pixels: Luma, unread: Sequence[Unread]) -> Explained | None:
+        """Why what was not read in this frame could not be; None where nothing shows a code, or the budget is spent."""
+        if not self._planner.affords_closer:
+            return None
+        before_ns = self._cpu_ns()
+        try:
+            if unread:
+                return explain_unread(pixels, unread[0])
+            places = (place for place in self.places if code_like(place))
+            return next((found for place in places if (found := explain_region(pixels, place)) is not None), None)
+        finally:
+            self._planner.spent(self._cpu_ns() - before_ns)
 
     def _first_look(self, pixels: Luma, part: Box) -> Look:
         return placed(self._climb(self._first, _part(pixels, part)), self._first.name, 1.0, part.left, part.top)
@@ -315,6 +334,11 @@ class Ladder:
                     yield from self._paid(
                         lambda rung=rung, cut=cut, part=part: placed(self._climb(rung, cut), rung.name, 1.0, part.left, part.top)  # type: ignore[misc]  # mypy infers no lambda with a default
                     )
+
+    def _is_set_aside(self, place: Box) -> bool:
+        """A place that is that code and hardly more. Something held before it makes another, larger place."""
+        known = self.set_aside
+        return known is not None and _within(known, place) and place.area <= SET_ASIDE_AREA * known.area
 
     def _paid(self, look: Callable[[], Look]) -> Iterator[Look]:
         if self._planner.affords_closer:

@@ -16,13 +16,15 @@ from typing import Final, Protocol
 
 from device.config import CameraSection
 from device.core.link import Beat, Glimpse, Message, Trouble
-from device.core.types import Sighting
+from device.core.types import Box, Sighting, View
 from device.errors import CameraMissing, CameraStopped, SourceUnreadable
 from device.eye.camera import BadFrame, Camera, Frame, Idle, Timer, open_camera
-from device.eye.decoder import Look, Reading
+from device.eye.cause import Explained
+from device.eye.decoder import Look, Reading, Unread
 from device.eye.ladder import Ladder
 from device.eye.link import Link
 from device.eye.process import Parent
+from device.eye.watch import Watch
 from device.ports import Notifier
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,18 @@ SOURCE_LIMIT_S: Final = 5.0
 
 OPENING_LIMIT_S: Final = 20.0
 """So long may a camera take to start or to stop."""
+
+CLOSING_LIMIT_S: Final = 3.0
+"""So long may a camera take to be given back. One that hangs ends the process."""
+
+TRUST_NS: Final = 60_000_000_000
+"""A camera that falls silent again within this time of being opened anew is not cured by that."""
+
+EXPLAIN_NS: Final = 150_000_000
+"""Least time between two explanations of what cannot be read: three of them in the gap after which a gate thinks the code gone."""
+
+REFERENCE_NS: Final = 1_000_000_000
+"""The reference code is looked for this often."""
 
 MARGIN_S: Final = 1.0
 """The service manager waits so much longer than the alarm."""
@@ -100,6 +114,8 @@ class Counts:
     read: int = 0
     bad: int = 0
     taken_ns: int = 0
+    refused: int = 0
+    view: View = View.OK
 
 
 class EyeLoop:
@@ -115,8 +131,15 @@ class EyeLoop:
         notifier: Notifier | None = None,
         parent: Parent | None = None,
         timer: Timer | None = None,
+        reference: str | None = None,
     ) -> None:
+        """``reference`` is what a code says that is always in view, and is nobody's."""
         self.counts = Counts()
+        self._reference = None if reference is None else reference.encode()
+        self._watched = Watch(with_reference=reference is not None)
+        self._explained_ns = 0
+        self._reference_ns = 0
+        self._set_aside: Box | None = None
         self._link = link
         self._ladder = ladder
         self._alarm = alarm
@@ -128,7 +151,13 @@ class EyeLoop:
         self._whole = False
 
     def run(self, section: CameraSection, opener: Callable[[CameraSection, Timer], Camera] = open_camera) -> None:
-        """Look until told to stop. Raises CameraStopped when the camera fell silent or is stuck: only a new process cures libcamera."""
+        """Look until told to stop.
+
+        A camera that falls silent is given back and opened again. Raises
+        CameraStopped when that does not last, or cannot be done: then only a
+        new process cures libcamera.
+        """
+        reopened_ns: int | None = None
         if self._notifier:
             self._notifier.ready()
             self._notifier.status("opening the camera")
@@ -136,14 +165,19 @@ class EyeLoop:
             try:
                 self._watch(camera)
             except CameraStopped as error:
-                self._trouble("camera_stopped", str(error))
-                raise
+                now_ns = self._timer.now_ns()
+                again = reopened_ns is not None and now_ns - reopened_ns < TRUST_NS
+                self._trouble("camera_stopped", f"{error}; {'the eye' if again else 'the camera'} is started anew")
+                log.warning("%s", error)
+                if again:
+                    raise
+                reopened_ns = now_ns
             except SourceUnreadable as error:
                 self._alarm.disarm()
                 log.warning("the source has gone: %s", error)
                 self._lament("camera_missing", str(error), RETRY_S[0])
             finally:
-                self._alarm.arm(OPENING_LIMIT_S)
+                self._alarm.arm(CLOSING_LIMIT_S)
                 camera.close()
                 self._alarm.disarm()
             if self._over():
@@ -197,7 +231,7 @@ class EyeLoop:
                 self._beat()
                 match item:
                     case Frame():
-                        self._frame(item)
+                        self._frame(item, camera)
                     case BadFrame():
                         self._bad(item)
                     case Idle():
@@ -207,23 +241,50 @@ class EyeLoop:
         self._alarm.disarm()
         self._rest(camera)
 
-    def _frame(self, frame: Frame) -> None:
+    def _frame(self, frame: Frame, camera: Camera) -> None:
         counts = self.counts
         counts.frames += 1
         counts.taken_ns = frame.taken_ns
-        read = glimpsed = False
+        now_ns = self._timer.now_ns()
+        self._ladder.set_aside = self._set_aside if now_ns - self._reference_ns < REFERENCE_NS else None
+        read = False
+        unread: tuple[Unread, ...] = ()
         for look in self._looks(frame):
             self._alarm.arm(FRAME_LIMIT_S)
             self._beat()
-            read = read or bool(look.readings)
-            glimpsed = bool(look.glimpses)
+            unread = look.glimpses
             read_ns = self._timer.now_ns()
-            for reading in look.readings[:MOST_READINGS]:
+            persons = [reading for reading in look.readings if not self._is_reference(reading, read_ns)]
+            read = read or bool(persons)
+            for reading in persons[:MOST_READINGS]:
                 self._tell(_sighting(reading, frame, counts.frames, read_ns))
         counts.read += read
-        counts.empty += not read and not glimpsed
-        if glimpsed and not read:
-            self._tell(Glimpse(frame=counts.frames, taken_ns=frame.taken_ns))
+        counts.refused = self._ladder.refused
+        explained = None if read else self._explain(frame, unread)
+        counts.empty += not read and not unread and explained is None
+        if read or explained is not None:
+            camera.judged(frame, read=read, cause=explained.cause if explained else None)
+        counts.view = self._watched.see(frame.pixels, now_ns)
+
+    def _explain(self, frame: Frame, unread: tuple[Unread, ...]) -> Explained | None:
+        """Tell the gate of a code in view that could not be read, a few times a second."""
+        now_ns = self._timer.now_ns()
+        if now_ns - self._explained_ns < EXPLAIN_NS or not (unread or self._ladder.places):
+            return None
+        self._explained_ns = now_ns
+        explained = self._ladder.explain(frame.pixels, unread)
+        if explained is not None:
+            self._tell(
+                Glimpse(frame=self.counts.frames, taken_ns=frame.taken_ns, cause=explained.cause, px_per_module=explained.px_per_module)
+            )
+        return explained
+
+    def _is_reference(self, reading: Reading, now_ns: int) -> bool:
+        if reading.payload != self._reference:
+            return False
+        self._watched.reference(reading.box, now_ns)
+        self._set_aside, self._reference_ns = reading.box, now_ns
+        return True
 
     def _looks(self, frame: Frame) -> Iterable[Look]:
         if self._whole and frame.pixels.size <= SINGLE_PASS_PX:
@@ -271,6 +332,8 @@ class EyeLoop:
                 read=counts.read,
                 taken_ns=counts.taken_ns,
                 cpu_ms=time.process_time_ns() // 1_000_000,
+                refused=counts.refused,
+                view=counts.view,
             )
         )
         if self._notifier:

@@ -47,6 +47,8 @@ def run(config: GateConfig, stop: Stop, alarm: Alarm, notifier: Notifier | None 
     hello = Hello(pid=os.getpid(), source=config.camera.source.partition(":")[0], decoders=[decoder.name for decoder in ladder.decoders])
     link = Link(config.eye_socket, lambda: hello, timer.now_ns)
     try:
-        EyeLoop(link, ladder, alarm, stop, notifier=notifier, parent=parent, timer=timer).run(config.camera)
+        EyeLoop(link, ladder, alarm, stop, notifier=notifier, parent=parent, timer=timer, reference=config.camera.reference).run(
+            config.camera
+        )
     finally:
         link.close()

@@ -13,6 +13,7 @@ import importlib
 import itertools
 import logging
 import time
+import zlib
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Final, Protocol
@@ -20,19 +21,27 @@ from typing import Final, Protocol
 import numpy as np
 
 from device.config import CameraSection
+from device.core.types import Cause
 from device.errors import CameraMissing, CameraStopped, MissingPackage
-from device.eye.camera import Frame, Items, Luma, Timer
+from device.eye.aim import Aim
+from device.eye.camera import SECOND_NS, Frame, Items, Luma, Timer
 
 log = logging.getLogger(__name__)
 
 BUFFERS: Final = 4
 """One being filled, one queued behind it, the newest one done, one being copied."""
 
-FRAMES_PER_FOCUS: Final = 12
-"""Frames between two focus positions: the lens needs a few to arrive, and each exposure its turn at rest."""
-
 SILENCE_S: Final = 1.0
 """A running camera that gives no frame for so long, or for three frames if that is longer, has stopped."""
+
+REPEATS_NS: Final = 2_000_000_000
+"""A running camera whose frames are all the same for so long gives an old one again and again."""
+
+SAMPLE_STEP: Final = 8
+"""Every eighth pixel of every eighth row is enough to see that."""
+
+BLACK_LEVEL: Final = 24
+"""Below this a picture may be the same as the one before: the sensor's noise is cut off."""
 
 SENSOR_BITS: Final = 10
 """Bit depth of the sensor mode: the fast modes of the Pi's sensors have 10."""
@@ -58,8 +67,8 @@ class _Request(Protocol):
 class PicameraCamera:
     """Frames of the first camera. The newest wins; those that came while nobody looked are counted in ``skipped``.
 
-    Exposure times alternate frame by frame, focus positions every
-    ``FRAMES_PER_FOCUS``; what a frame really had is in its ``light``.
+    Exposure and focus are chosen by ``Aim``; what a frame really had is in
+    its ``light``.
     Controls that this camera does not have are left out, with one line in the
     log.
     """
@@ -79,6 +88,7 @@ class PicameraCamera:
         self._seen = 0
         self._given = 0
         self._closed = False
+        self._print, self._print_ns = 0, timer.now_ns()
         self._silence_s = max(SILENCE_S, 3 / section.fps)
         try:
             self._camera = self._library.Picamera2()
@@ -101,7 +111,7 @@ class PicameraCamera:
         return max(0, self._seen - self._given)
 
     def frames(self) -> Items:
-        """See ``Camera``. Raises CameraStopped when no frame came in time."""
+        """See ``Camera``. Raises CameraStopped when no frame came in time, or only old ones."""
         for number in itertools.count(1):
             request = self._newest()
             try:
@@ -111,7 +121,12 @@ class PicameraCamera:
             finally:
                 request.release()
             self._given += 1
+            self._heed_repeats()
             yield self._frame(metadata, f"picamera2#{number}")
+
+    def judged(self, frame: Frame, *, read: bool, cause: Cause | None = None) -> None:
+        """See ``Camera``."""
+        self._aim.judged(frame.exposure_us, frame.lens_dioptre, read=read, cause=cause)
 
     def close(self) -> None:
         """Stop the camera and give it back. A camera that hangs may hang here too: the caller limits the time."""
@@ -160,14 +175,19 @@ class PicameraCamera:
         known = self._camera.camera_controls
         exposures = section.exposures_us if "ExposureTime" in known else ()
         lenses = section.lens_positions_dioptre if "LensPosition" in known else ()
+        aim = self._aim = Aim(exposures, lenses)
+        lens_before: float | None = None
 
         def turn(_request: object) -> None:
+            nonlocal lens_before
             self._seen += 1
             controls: dict[str, object] = {}
-            if len(exposures) > 1:
-                controls["ExposureTime"] = _within(exposures[self._seen % len(exposures)], known["ExposureTime"])
-            if len(lenses) > 1 and self._seen % FRAMES_PER_FOCUS == 0:
-                controls["LensPosition"] = _within(lenses[self._seen // FRAMES_PER_FOCUS % len(lenses)], known["LensPosition"])
+            exposure, lens = aim.next()
+            if exposure is not None:
+                controls["ExposureTime"] = _within(exposure, known["ExposureTime"])
+            if lens is not None and lens != lens_before:
+                lens_before = lens
+                controls["LensPosition"] = _within(lens, known["LensPosition"])
             if controls:
                 self._camera.set_controls(controls)
 
@@ -198,6 +218,16 @@ class PicameraCamera:
             exposure if isinstance(exposure, int) else None,
             float(lens) if isinstance(lens, int | float) else None,
         )
+
+    def _heed_repeats(self) -> None:
+        """A living sensor never gives the same picture twice, for it has noise; only a black one may. Raises CameraStopped."""
+        now_ns = self._timer.now_ns()
+        sample = self._luma[::SAMPLE_STEP, ::SAMPLE_STEP]
+        print_ = zlib.crc32(sample.tobytes())
+        if print_ != self._print or int(sample.max(initial=0)) < BLACK_LEVEL:
+            self._print, self._print_ns = print_, now_ns
+        elif now_ns - self._print_ns > REPEATS_NS:
+            raise CameraStopped(f"the same frame again and again for {REPEATS_NS / SECOND_NS:g} s")
 
     def _taken_ns(self, sensor_ns: object) -> int:
         """CLOCK_BOOTTIME of the sensor → CLOCK_MONOTONIC. They differ by the time that the machine was suspended."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from device.config import CameraSection
+from device.core.types import Cause
 from device.errors import MissingPackage, SourceUnreadable
 from device.eye.camera import BadFrame, Frame, Items, Luma, Pace, Timer
 from device.eye.pictures import MAX_MEGAPIXELS
@@ -72,6 +73,9 @@ class VideoCamera:
             behind = 0 if self.lossless else overdue
         if empty:
             raise SourceUnreadable(f"{self._path}: holds no frame")
+
+    def judged(self, frame: Frame, *, read: bool, cause: Cause | None = None) -> None:
+        """Nothing can be chosen."""
 
     def close(self) -> None:
         """Nothing is held open between rounds; a round left early is closed with its generator."""

@@ -9,7 +9,20 @@ from typing import Any, Final
 from device.core import wire
 from device.core.reasons import Reason
 from device.core.timeline import ClockState, Stamp
-from device.core.types import Assurance, Channel, ClockReading, Decision, Direction, JsonObject, Kind, Sign, Stored, Verdict
+from device.core.types import (
+    Assurance,
+    Cause,
+    Channel,
+    ClockReading,
+    Decision,
+    Direction,
+    JsonObject,
+    Kind,
+    Sign,
+    Stored,
+    Verdict,
+    View,
+)
 
 GATE: Final = "gate-pleiku-01"
 EPOCH: Final = "6f2b1c5e-8a43-4f0d-9b8e-2f6f3f1f7a01"
@@ -69,6 +82,7 @@ def _audits() -> dict[str, dict[str, Any]]:
         "clock": wire.Clock(state=ClockState.HOLDOVER, before=ClockState.SYNCED),
         "eye_lost": wire.EyeLost(silent_ms=2_100),
         "eye_back": wire.EyeBack(away_ms=3_400),
+        "camera_view": wire.CameraView(view=View.COVERED, before=View.OK),
         "storage": wire.Storage(state="degraded", error="eio", lost=2),
         "journal_replaced": wire.JournalReplaced(cause="corrupt", old_epoch=EPOCH, salvaged=41, kept_as="journal.sqlite.corrupt-1"),
         "uplink": wire.UplinkTrouble(state="held", reason="forbidden"),
@@ -108,6 +122,10 @@ def _health() -> wire.Health:
         frames=80_412,
         frame_age_s=0.03,
         frames_read=3_310,
+        frames_refused=12,
+        sighting_age_ms=times,
+        unreadable={Cause.BLURRED: 41, Cause.TOO_FAR: 7},
+        camera_view=View.OK,
         eye_restarts=0,
         cpu_celsius=51.5,
         throttled_bits=0,

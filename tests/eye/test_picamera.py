@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from device.config import CameraSection
+from device.core.types import Cause
 from device.errors import CameraMissing, CameraStopped, MissingPackage
+from device.eye.aim import FRAMES_PER_FOCUS
 from device.eye.camera import Frame, Timer, open_camera
-from device.eye.picamera import FRAMES_PER_FOCUS, PicameraCamera
-from tests.fakes.clock import FakeClock
+from device.eye.picamera import PicameraCamera
+from tests.fakes.clock import SECOND_NS, FakeClock
 from tests.fakes.picamera2 import CONTROLS, World
 
 SECTION = CameraSection(width_px=1280, height_px=720, fps=15, exposures_us=(1000, 8000), lens_positions_dioptre=(5.5, 4.0))
@@ -190,6 +192,47 @@ def test_a_slow_camera_is_given_three_frames_of_time(world: World) -> None:
     """At one frame in two seconds a second of silence means nothing."""
     take(opened(CameraSection(fps=0.5)), 1, lambda _: None)
     assert said(world, "waited") == [6.0]
+
+
+def test_the_same_frame_for_two_seconds_is_a_camera_that_stopped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack that hands out an old buffer again and again; a living sensor has noise, and in the dark none is seen."""
+    clock = FakeClock(SECOND_NS)
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda _: clock.now_ns)
+    world.picture = np.full((720, 1280), 90, np.uint8)
+
+    def until(seconds: int, change: Callable[[int], None]) -> int:
+        items = PicameraCamera(SECTION, Timer(lambda: clock.now_ns, clock.advance)).frames()
+        for number in range(10 * seconds):
+            change(number)
+            next(items)
+            clock.advance(0.1)
+        return 10 * seconds
+
+    def flicker(number: int) -> None:
+        world.picture[8, 8] = 90 + number % 2
+
+    assert until(5, flicker) == 50
+    with pytest.raises(CameraStopped, match="again and again for 2 s"):
+        until(5, lambda _: None)
+    world.picture[:] = 3
+    assert until(5, lambda _: None) == 50
+
+
+def test_a_banded_code_makes_the_camera_stay_at_the_long_exposure(world: World) -> None:
+    """For a while, but for one frame in four."""
+    camera = opened()
+    items = camera.frames()
+    for _ in range(3):
+        next(items)
+    frame = next(items)
+    assert isinstance(frame, Frame)
+    camera.judged(frame, read=False, cause=Cause.BANDED)
+    asked = [controls["ExposureTime"] for controls in said(world, "controls")[1:] if "ExposureTime" in controls]
+    before = len(asked)
+    for _ in range(16):
+        next(items)
+    asked = [controls["ExposureTime"] for controls in said(world, "controls")[1:] if "ExposureTime" in controls][before:]
+    assert asked.count(8000) >= 12
 
 
 def test_no_camera_is_camera_missing(world: World) -> None:

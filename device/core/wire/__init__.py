@@ -8,6 +8,7 @@ from device.core.wire.base import Heard, Said, Unreadable, compact, encode, read
 from device.core.wire.events import AUDIT_TYPE, CHECKIN_TYPE, AuditEvent, CheckinEvent, HeardEvent, HeardGap
 from device.core.wire.facts import (
     AuditFact,
+    CameraView,
     Checkin,
     Clock,
     ClockStep,
@@ -57,6 +58,7 @@ __all__ = [
     "Ack",
     "AuditEvent",
     "AuditFact",
+    "CameraView",
     "Checkin",
     "CheckinEvent",
     "Clock",

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from device.core.reasons import Reason
 from device.core.timeline import ClockState
-from device.core.types import Assurance, Channel, Decision, Direction, Kind, Verdict
+from device.core.types import Assurance, Channel, Decision, Direction, Kind, Verdict, View
 from device.core.wire.base import Amount, Code, Count, Digest, Name, Said, Seq, Text, Time, Uuid, Version
 
 if TYPE_CHECKING:
@@ -160,6 +160,14 @@ class EyeBack(Fact):
     away_ms: Count | None = None
 
 
+class CameraView(Fact):
+    """The camera no longer sees what it was put up to see, or sees it again."""
+
+    what: Literal["camera_view"] = "camera_view"
+    view: View
+    before: View | None = None
+
+
 class Storage(Fact):
     """The state of the card under the record changed."""
 
@@ -231,6 +239,7 @@ AuditFact = (
     | Clock
     | EyeLost
     | EyeBack
+    | CameraView
     | Storage
     | JournalReplaced
     | UplinkTrouble

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from device.core.timeline import ClockState
+from device.core.types import Cause, View
 from device.core.wire.base import Amount, Code, Count, Digest, Heard, Name, Said, Seq, Signature, Text, Time, Uuid, Version, compact
 from device.core.wire.facts import CommandStatus, ListUse
 
@@ -113,6 +114,13 @@ class Health(Said):
     frame_age_s: Amount | None = None
     frames_read: Count | None = None
     """Frames in which a code was read."""
+    frames_refused: Count | None = None
+    """Frames not looked at because the budget of processor time was spent."""
+    sighting_age_ms: Percentiles | None = None
+    """From the frame taken to the code read."""
+    unreadable: dict[Cause, Count] | None = None
+    """Codes held up that could not be read, by what was wrong."""
+    camera_view: View | None = None
     read_percent: Percent | None = None
     """Of the frames with a code in view, those that were read."""
     eye_restarts: Count | None = None
