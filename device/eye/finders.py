@@ -60,7 +60,7 @@ def finders(pixels: Luma) -> tuple[Finder, ...]:
         return ()
     dark = adaptive(seen) == 0
     # Light on dark, as on a telephone at night: patterns of the wrong sort are seen on few lines.
-    best = max((_patterns(dark), _patterns(~dark)), key=lambda found: sum(lines for lines, _ in found[:PATTERNS]))
+    best = max((_patterns(dark), _patterns(~dark)), key=lambda found: sum(lines / one.module**2 for lines, one in found[:PATTERNS]))
     return tuple(Finder(one.x * step, one.y * step, one.module * step) for _, one in best)
 
 

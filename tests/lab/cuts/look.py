@@ -129,7 +129,13 @@ def look(what: str, entries: Sequence[Entry], size: int, cuts: Sequence[int], ch
             counts.note(1, f"cannot be mounted: {trouble[:200]}")
             continue
         try:
-            (look_at_journal if what == "journal" else look_at_state)(place, marks(entries, at), counts)
+            said = marks(entries, at)
+            try:
+                (look_at_journal if what == "journal" else look_at_state)(place, said, counts)
+            except OSError as error:
+                # The file system itself is broken: nothing on it is to be had.
+                counts.broken += 1
+                counts.note(max(numbers(said, "shown"), default=1), str(error))
         finally:
             subprocess.run(["umount", str(place)], check=True)
     return counts
