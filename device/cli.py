@@ -150,7 +150,7 @@ def bench(options: argparse.Namespace) -> int:
     """Measure."""
     from device.workbench.bench import run_bench
 
-    result = run_bench(only=options.part, events=options.events)
+    result = run_bench(options.part, options.events, options.people, options.photographs)
     print(json.dumps(result) if options.json else json.dumps(result, indent=2))
     return GOOD
 
@@ -215,6 +215,10 @@ def _update_arguments(verb: argparse.ArgumentParser) -> None:
 def _bench_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("part", nargs="?", choices=("stages", "eye", "drain", "memory", "start", "idle"), help="one part only")
     verb.add_argument("--events", type=int, default=10_000, metavar="N", help="events of the drain and memory parts (default: 10000)")
+    verb.add_argument("--people", type=int, default=10, metavar="N", help="codes held up for each point of the eye's curves (default: 10)")
+    verb.add_argument(
+        "--photographs", type=Path, metavar="FOLDER", help="pictures with NAME.payload beside each: read by the eye and its rivals"
+    )
 
 
 _ARGUMENTS: Final = {

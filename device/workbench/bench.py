@@ -1,7 +1,7 @@
 """`gate bench`: every figure that this project claims, measured again on this machine.
 
-Six parts. ``stages``: from frame to lamp in the whole gate. ``eye``: what an
-empty frame costs, beside plain pyzbar in the same run. ``drain``: how fast a
+Six parts. ``stages``: from frame to lamp in the whole gate. ``eye``: what is
+read and what looking costs, beside its rivals in the same run. ``drain``: how fast a
 backlog reaches the province over loopback. ``memory``: resident memory of both
 processes after many events. ``start`` and ``idle``: what a start costs beside
 the libraries it imports, and what a gate costs that nobody uses. Ratios mean more than times: the machine differs.
@@ -55,10 +55,10 @@ DRAIN_LIMIT_S: Final = 600.0
 MEMORY_LIMIT_S: Final = 1800.0
 
 
-def run_bench(only: str | None = None, events: int = 10_000) -> dict[str, Any]:
+def run_bench(only: str | None = None, events: int = 10_000, persons: int = 10, photographs: Path | None = None) -> dict[str, Any]:
     """Measure one part, or all. Keys are the names of the parts, and ``on`` says on what."""
     parts: dict[str, Callable[[], Mapping[str, Any]]] = {
-        "eye": bench_eye,
+        "eye": lambda: bench_eye(persons, photographs),
         "stages": bench_stages,
         "drain": lambda: bench_drain(events),
         "memory": lambda: bench_memory(events),
