@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 FITTED = "picamera2"
+SPARSE = 8
 FRAME_S = 1 / 15
 """The virtual camera paces nothing: unpaced it gives hundreds of frames a second."""
 
@@ -35,6 +36,7 @@ class _Painter:
         self._module = module
         self._then = then
         self._path = Path(os.environ["LAB_PICTURE"])
+        self._noise = np.random.default_rng(1)
         self._hang = self._path.with_name(self._path.name + ".hang")
 
     def __call__(self, request: object) -> None:
@@ -44,6 +46,8 @@ class _Painter:
         if self._path.exists():
             with self._module.MappedArray(request, "main", reshape=False) as mapped:
                 luma = np.fromfile(self._path, np.uint8)
+                # A sensor's noise: a camera that gives the same picture twice is taken for one that hangs.
+                luma[::SPARSE] ^= self._noise.integers(0, 2, luma[::SPARSE].size, np.uint8)
                 mapped.array.reshape(-1)[: luma.size] = luma
         if self._then is not None:
             self._then(request)
