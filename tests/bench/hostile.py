@@ -1,14 +1,17 @@
 """Hostile pictures by the hundred thousand before the real eye, in front of a real gate: what breaks, and what a break costs.
 
-``python -m tests.bench.hostile [COUNT] [SEED]``: pictures are made from the seed,
+``python -m tests.bench.hostile [COUNT] [SEED] [FAULTS]``: pictures are made from the seed,
 shown to the eye's own loop in a process of its own, with its own alarm, under
 its own limits, connected to a real gate with a real record. When the eye
 dies it is started again with the next picture, as a service manager does.
-Prints one JSON object: deaths by signal, what each cost, what the gate did.
+With FAULTS two pictures of so many break a decoder on purpose: one writes where
+it may not, one never comes back. Prints one JSON object: deaths by signal, what
+a break cost, what the gate did.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import multiprocessing
@@ -32,7 +35,8 @@ from device.config import CameraSection
 from device.core.link import Hello
 from device.core.types import Cause
 from device.eye.camera import Frame, Item, Luma
-from device.eye.ladder import LiveSettings, make_ladder
+from device.eye.decoder import Decoder, Look
+from device.eye.ladder import Ladder, LiveSettings, make_ladder
 from device.eye.link import Link
 from device.eye.loop import EyeLoop
 from device.eye.process import FrameAlarm, restrict
@@ -177,7 +181,24 @@ class HostileCamera:
         """Nothing to give back."""
 
 
-def eye(socket: Path, at: Synchronized[int], count: int, seed: int) -> None:
+class BrokenDecoder:
+    """A decoder that breaks as a C library can: on some pictures it writes where it may not, on others it never comes back."""
+
+    def __init__(self, real: Decoder, at: Synchronized[int], every: int) -> None:
+        self.name = real.name
+        self._real, self._at, self._every = real, at, every
+
+    def look(self, pixels: Luma) -> Look:
+        """Well, but for two pictures of ``every``."""
+        turn = self._at.value % self._every
+        if turn == self._every // 3:
+            ctypes.string_at(0)
+        if turn == 2 * self._every // 3:
+            ctypes.CDLL(None).poll(None, 0, -1)
+        return self._real.look(pixels)
+
+
+def eye(socket: Path, at: Synchronized[int], count: int, seed: int, faults_every: int = 0) -> None:
     """A life of the eye: its own loop, alarm and limits. The budget is taken away, so that every rung looks at everything."""
     restrict()
     stop = threading.Event()
@@ -190,11 +211,14 @@ def eye(socket: Path, at: Synchronized[int], count: int, seed: int) -> None:
         stop.set()
 
     threading.Thread(target=end, daemon=True).start()
-    EyeLoop(link, make_ladder(LiveSettings(cpu_share=1000.0)), FrameAlarm(), stop).run(CameraSection(), lambda *_: camera)
+    decoders = make_ladder().decoders
+    if faults_every:
+        decoders = tuple(BrokenDecoder(one, at, faults_every) if one.name == "zxing" else one for one in decoders)
+    EyeLoop(link, Ladder(decoders, LiveSettings(cpu_share=1000.0)), FrameAlarm(), stop).run(CameraSection(), lambda *_: camera)
 
 
-def main(count: int = COUNT, seed: int = 1) -> dict[str, object]:
-    """Show them all."""
+def main(count: int = COUNT, seed: int = 1, faults_every: int = 0) -> dict[str, object]:
+    """Show them all. A break costs what lies between the last picture before it and the first one after it."""
     with tempfile.TemporaryDirectory(prefix="gate-hostile-") as name:
         folder = Path(name)
         socket = folder / "eye.sock"
@@ -203,34 +227,36 @@ def main(count: int = COUNT, seed: int = 1) -> dict[str, object]:
         at = context.Value(c_int64, 0)
         deaths: Counter[str] = Counter()
         costs: list[float] = []
-        died: float | None = None
+        broken = False
         gate_errors = 0
         with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
-            started = time.monotonic()
+            started = moved = time.monotonic()
+            seen = 0
             while at.value < count:
-                begun = at.value
-                process = context.Process(target=eye, args=(socket, at, count, seed))
+                process = context.Process(target=eye, args=(socket, at, count, seed, faults_every))
                 process.start()
                 while process.is_alive():
                     try:
                         gate.loop.turn(0.01)
                     except Exception:  # noqa: BLE001 - whatever it is, it is what is counted here
                         gate_errors += 1
-                    if died is not None and at.value > begun:
-                        costs.append(time.monotonic() - died)
-                        died = None
+                    if at.value != seen:
+                        now = time.monotonic()
+                        if broken:
+                            costs.append(now - moved)
+                        broken, seen, moved = False, at.value, now
                 process.join()
                 if process.exitcode:
                     kind, _ = picture(at.value, seed)
                     deaths[f"{kind}: {'signal' if process.exitcode < 0 else 'exit'} {abs(process.exitcode)}"] += 1
-                    died = time.monotonic()
                     at.value += 1
+                    broken, seen = True, at.value
             tally = gate.loop.tally
             return {
                 "pictures": count,
                 "seconds": round(time.monotonic() - started, 1),
                 "eye_deaths": dict(deaths),
-                "longest_restart_s": round(max(costs), 2) if costs else None,
+                "break_costs_s": {"most": round(max(costs), 2), "mean": round(sum(costs) / len(costs), 2)} if costs else None,
                 "gate_errors": gate_errors,
                 "gate_decisions": tally.decisions,
                 "gate_recorded": tally.recorded,
@@ -240,4 +266,4 @@ def main(count: int = COUNT, seed: int = 1) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*(int(word) for word in sys.argv[1:3])), indent=2))  # noqa: T201 - its output is for the person at the terminal
+    print(json.dumps(main(*(int(word) for word in sys.argv[1:4])), indent=2))  # noqa: T201 - its output is for the person at the terminal

@@ -10,7 +10,7 @@ import pytest
 from device.core.link import Beat, Glimpse, Message, Trouble
 from device.core.machine import State
 from device.core.policy import Rules
-from device.core.types import Box, Channel, JsonObject, Kind, Sighting, Sign
+from device.core.types import Box, Cause, Channel, JsonObject, Kind, Sighting, Sign, View
 from device.core.wire import Terms
 from device.judge import Judge
 from device.loop import START_GRACE_NS, Loop, LoopSettings
@@ -266,6 +266,27 @@ def test_an_unreadable_code_that_goes_away_ends_the_asking(scene: Scene) -> None
         scene.clock.advance(0.1)
     scene.wait(1)
     assert scene.signs() == [Sign.READY, Sign.UNREADABLE, Sign.READY]
+
+
+def test_what_cannot_be_read_is_counted_once_a_showing_by_its_cause(scene: Scene) -> None:
+    """When the person is told, by what the eye says then; a glimpse that passes is none."""
+    for showing, cause in enumerate((Cause.BLURRED, Cause.GLARE, Cause.BLURRED)):
+        for number in range(14):
+            scene.say(Glimpse(frame=100 * showing + number, taken_ns=scene.clock.monotonic_ns(), cause=cause, px_per_module=3.1))
+            scene.clock.advance(0.1)
+        scene.wait(2)
+    scene.say(Glimpse(frame=999, taken_ns=scene.clock.monotonic_ns(), cause=Cause.DARK))
+    assert scene.loop.tally.unreadable == {Cause.BLURRED: 2, Cause.GLARE: 1}
+
+
+def test_a_view_that_goes_wrong_and_right_again_is_on_record(scene: Scene) -> None:
+    """Each change once, however often the eye says it."""
+    for view in (View.OK, View.COVERED, View.COVERED, View.OK, View.OK):
+        scene.say(BEAT.model_copy(update={"view": view}))
+    assert scene.data(Channel.AUDIT) == [
+        {"what": "camera_view", "view": "covered", "before": "ok"},
+        {"what": "camera_view", "view": "ok", "before": "covered"},
+    ]
 
 
 def test_times_that_an_eye_makes_up_are_kept_near_now(scene: Scene) -> None:
