@@ -88,13 +88,8 @@ ZBAR: Final = Rung("zbar", "zbar", _as_it_is)
 ZBAR_ADAPTIVE: Final = Rung("zbar-adaptive", "zbar", adaptive)
 ZBAR_HALF: Final = Rung("zbar-half", "zbar", _half_adaptive, scale=2.0, least_px=LARGE_PX)
 
-SINGLE_PASS: Final = (ZXING,)
-"""Look at each picture in any case."""
-
-SINGLE_PASS_MORE: Final = (ZXING_PLAIN, ZBAR_ADAPTIVE)
-"""Look as well, where something is left that could be a code."""
-
 SINGLE_PASS_DEEP: Final = (
+    ZBAR_ADAPTIVE,
     ZBAR,
     Rung("zxing-half", "zxing", half, scale=2.0, least_px=LARGE_PX),
     Rung("zxing-plain-half", "zxing-plain", half, scale=2.0, least_px=LARGE_PX),
@@ -218,6 +213,10 @@ MOST_GLIMPSES: Final = 3
 
 FLATTENED: Final = "zxing-flattened"
 
+LEAST_STRIP_PX: Final = 48
+LEAST_STRIP_SHARE: Final = 0.4
+"""Beside a code that fills the picture there is no room for another that is half as large."""
+
 SET_ASIDE_AREA: Final = 4
 """The sieve's margin around a small code may be as wide as the code."""
 
@@ -260,13 +259,14 @@ class Ladder:
         No further rung is begun when ``limit_ns`` of processor time are spent.
         """
         start_ns = self._cpu_ns()
-        look = merged(self._climb(rung, pixels) for rung in self._usable(SINGLE_PASS))
+        look = merged(self._climb(rung, pixels) for rung in self._usable((ZXING,)))
         if look.readings and not look.glimpses and not _left(look, pixels):
             return look
-        look = merged([look, *(self._climb(rung, pixels) for rung in self._usable(SINGLE_PASS_MORE))])
+        look = merged([look, *(self._climb(rung, pixels) for rung in self._usable((ZXING_PLAIN,)))])
         look = merged([look, *(self._flat(pixels, glimpse) for glimpse in look.glimpses[:MOST_GLIMPSES])])
         for rung in self._usable(SINGLE_PASS_DEEP):
-            if look.readings and not look.glimpses:
+            # What is left beside a code that was read gets one look by another library; print may look like a code for ever.
+            if look.readings and not look.glimpses and (rung is not ZBAR_ADAPTIVE or not _left(look, pixels)):
                 break
             if limit_ns is not None and self._cpu_ns() - start_ns >= limit_ns:
                 break
@@ -378,7 +378,20 @@ def _left(look: Look, pixels: Luma) -> bool:
     """Whether something that could be a code lies outside all that was read."""
     if pixels.ndim != 2 or not pixels.size:  # noqa: PLR2004 - rows and columns
         return False
+    if not _room(look, pixels):
+        return False
     return any(code_like(place) and not any(_within(reading.box, place) for reading in look.readings) for place in regions(pixels))
+
+
+def _room(look: Look, pixels: Luma) -> bool:
+    """Whether another code could stand beside all that was read: a strip at one side of it is wide enough."""
+    if not look.readings:
+        return True
+    boxes = [reading.box for reading in look.readings]
+    height, width = pixels.shape
+    strips = [min(box.left for box in boxes), min(box.top for box in boxes)]
+    strips += [width - max(box.left + box.width for box in boxes), height - max(box.top + box.height for box in boxes)]
+    return max(strips) > max(LEAST_STRIP_PX, LEAST_STRIP_SHARE * min(min(box.width, box.height) for box in boxes)) or len(boxes) > 1
 
 
 def _within(box: Box, place: Box) -> bool:

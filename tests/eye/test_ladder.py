@@ -222,7 +222,7 @@ def test_a_single_pass_begins_no_further_look_when_its_time_is_spent() -> None:
     zbar = Scripted("zbar", nothing)
     ladder = Ladder([Scripted("zxing", nothing), zbar], cpu_ns=lambda: next(spent))
     ladder.one_shot(np.zeros((600, 800), np.uint8), limit_ns=400 * MS)
-    assert len(zbar.shown) == 2
+    assert len(zbar.shown) == 1
 
 
 def test_all_real_decoders_pass_the_start_check() -> None:
