@@ -233,8 +233,11 @@ def _broker(broker: BrokerSection) -> Row:
 
 
 def _eye_of(status: dict[str, Any]) -> Row:
-    well = "eye_silent" not in status["problems"]
-    return Row("camera", Grade.PASS if well else Grade.FAIL, f"the running gate says: {status['state']}")
+    if "eye_silent" in status["problems"]:
+        return Row("camera", Grade.FAIL, f"the running gate says: {status['state']}")
+    if "view" in status["problems"]:
+        return Row("camera", Grade.WARN, f"the camera's view is {status['eye']['view']}: wipe it, uncover it, set it right")
+    return Row("camera", Grade.PASS, f"the running gate says: {status['state']}")
 
 
 def _signals_of(status: dict[str, Any]) -> Row:

@@ -16,6 +16,7 @@ import functools
 import json
 import multiprocessing
 import os
+import pickle
 import sys
 import tempfile
 import threading
@@ -46,6 +47,7 @@ from tests.eye.pages import finder_page, on_page, set_pages, symbol
 
 COUNT: Final = 200_000
 POOL: Final = 200
+POOL_VARIABLE: Final = "GATE_HOSTILE_POOL"
 CROWD_PX: Final = 150
 SIZE: Final = (360, 480)
 """Rows and columns: small, so that hundreds of thousands can be shown; every decoder and every rung looks at them all the same."""
@@ -55,7 +57,14 @@ Make = Callable[[np.random.Generator], Luma]
 
 @functools.cache
 def _pool() -> list[Luma]:
-    """Some symbols of random bytes. To make one takes longer than to read it, so each is used for many pictures."""
+    """Some symbols of random bytes. To make one takes longer than to read it, so each is used for many pictures.
+
+    They come from a file where there is one: an eye that starts anew must not make them anew.
+    """
+    if POOL_VARIABLE in os.environ:
+        with Path(os.environ[POOL_VARIABLE]).open("rb") as file:
+            kept: tuple[list[Luma], list[list[Luma]]] = pickle.load(file)  # noqa: S301 - written by this program, in its own folder
+            return kept[0]
     rng = np.random.default_rng(7)
     sizes = [(int(rng.integers(1, 300)), int(rng.integers(2, 6))) for _ in range(POOL)]
     return [symbol(rng.integers(0, 256, length, np.uint8).tobytes(), scale, "L") for length, scale in sizes]
@@ -64,6 +73,10 @@ def _pool() -> list[Luma]:
 @functools.cache
 def _sets() -> list[list[Luma]]:
     """The same of sets in parts."""
+    if POOL_VARIABLE in os.environ:
+        with Path(os.environ[POOL_VARIABLE]).open("rb") as file:
+            kept: tuple[list[Luma], list[list[Luma]]] = pickle.load(file)  # noqa: S301 - written by this program, in its own folder
+            return kept[1]
     rng = np.random.default_rng(8)
     sizes = [(int(rng.integers(40, 400)), int(rng.integers(2, 8))) for _ in range(POOL // 4)]
     return [set_pages(rng.integers(32, 127, length, np.uint8).tobytes(), parts) for length, parts in sizes]
@@ -223,6 +236,8 @@ def main(count: int = COUNT, seed: int = 1, faults_every: int = 0) -> dict[str, 
         folder = Path(name)
         socket = folder / "eye.sock"
         stage = Stage(folder / "gate", "folder:none", overrides={"eye": {"socket": str(socket)}})
+        (folder / "pool").write_bytes(pickle.dumps((_pool(), _sets())))
+        os.environ[POOL_VARIABLE] = str(folder / "pool")
         context = multiprocessing.get_context("spawn")
         at = context.Value(c_int64, 0)
         deaths: Counter[str] = Counter()

@@ -22,8 +22,10 @@ from PIL import Image
 
 from device import config as configuration
 from device.cli import main
+from device.core.link import Beat
 from device.core.player import Snapshot
 from device.core.types import Sign
+from device.core.types import View as CameraView
 from device.edges.clock import SystemClock
 from device.edges.seal import open_sealed
 from device.errors import ConfigError
@@ -261,6 +263,17 @@ def test_what_the_machine_says_of_itself_is_a_problem_until_it_is_cured(
         assert code not in gate.problems()
         monkeypatch.setattr(f"device.edges.health.{figure}", lambda *_: None)
         assert code not in gate.problems()
+
+
+def test_a_view_that_is_wrong_is_a_problem_and_stands_in_status_and_health(tmp_path: Path) -> None:
+    """As the eye's beats say it, and no longer when they do not."""
+    stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"), 1)
+    with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
+        for view in (CameraView.MOVED, CameraView.OK):
+            gate.loop.beat = Beat(frames=9, skipped=0, empty=9, read=0, taken_ns=0, cpu_ms=1, refused=4, view=view)
+            assert ("view" in gate.problems()) is (view is not CameraView.OK)
+            health = gate.health()
+            assert (health["camera_view"], health["frames_refused"]) == (view.value, 4)
 
 
 @pytest.mark.parametrize(("ends_days", "named"), [(40, False), (13, True), (-2, True)])

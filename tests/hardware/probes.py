@@ -70,6 +70,19 @@ def luma_copy_ms() -> float:
     return round(min(times) * 1000, 3)
 
 
+def eye_look_ms() -> float:
+    """Median processor time of one look at a frame of the running camera, with whatever is before it."""
+    from device.eye.ladder import make_ladder  # noqa: PLC0415 - what the product imports only where there is a camera
+
+    ladder, spent = make_ladder(), []
+    with _Camera() as camera:
+        for frame, _ in zip(camera.frames(), range(FRAMES), strict=False):
+            before_ns = time.thread_time_ns()
+            ladder.live(frame.pixels, time.monotonic_ns(), frame.light)
+            spent.append((time.thread_time_ns() - before_ns) / 1e6)
+    return sorted(spent)[len(spent) // 2]
+
+
 def chip_labelled() -> bool:
     """Whether a chip carries the label of this board's pins."""
     said = _said("gpiodetect")

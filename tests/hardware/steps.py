@@ -58,6 +58,14 @@ STEPS: Final = (
     Step(
         "camera.restart", "Đóng và mở lại camera 10 lần", "The camera is closed and opened again, ten times", probe=probes.camera_restarts
     ),
+    Step(
+        "eye.look",
+        "Xem một khung hình (thời gian bộ xử lý)",
+        "Looking at one frame (processor time)",
+        "ms",
+        (None, 40),
+        probe=probes.eye_look_ms,
+    ),
     Step("camera.copy", "Chép một khung hình", "Copying the luma of one frame", "ms", (None, 10), probe=probes.luma_copy_ms),
     Step("card.150", "Đọc thẻ thật ở 150 mm: số lần đọc được trong 10", "A real card at 150 mm: readings out of ten", "/10", (9, 10)),
     Step("card.180", "Đọc thẻ thật ở 180 mm: số lần đọc được trong 10", "A real card at 180 mm: readings out of ten", "/10", (10, 10)),

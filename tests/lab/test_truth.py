@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from PIL import Image
 
 from tests.lab import service
 from tests.lab.folder import Folder
@@ -23,6 +24,7 @@ THERMAL: Final = "/sys/class/thermal"
 HEAT: Final = f"{THERMAL}/thermal_zone0/temp"
 MARK: Final = "/run/systemd/timesync/synchronized"
 PAPERS: Final = "/etc/gate"
+FRAMES: Final = "/var/lib/lab/frames"
 
 SURROUNDINGS: Final = f"""#!/bin/sh -eu
 # What a Pi has around its gate and a container has not: a card of its own, the firmware's bits, a thermometer, a clock that was set.
@@ -72,6 +74,12 @@ class Removal:
 
 REMOVALS: Final = {
     "camera": Removal("mv /var/lib/lab/frames /var/lib/lab/gone", "mv /var/lib/lab/gone /var/lib/lab/frames", "eye_silent", "camera"),
+    "a free view": Removal(
+        f"cp -r {FRAMES} {FRAMES}.kept && for one in {FRAMES}/*.png; do cp {FRAMES}.grey $one; done",
+        f"cp {FRAMES}.kept/* {FRAMES}/ && rm -r {FRAMES}.kept",
+        "view",
+        "camera",
+    ),
     "card full": Removal("dd if=/dev/zero of=/var/lib/gate/fill bs=4k || true", "rm /var/lib/gate/fill", "storage", "storage"),
     "card read-only": Removal(
         "systemctl stop gate && mount -o remount,ro /var/lib/gate && systemctl start gate",
@@ -104,6 +112,8 @@ def furnish(folder: Folder, authority: Authority) -> None:
         needs = "[Unit]\nRequires=lab-surroundings.service\nAfter=lab-surroundings.service\n"
         service.write(upper / f"etc/systemd/system/{unit}.d/surroundings.conf", needs)
     service.write(upper / "etc/mosquitto/conf.d/lab.conf", MOSQUITTO)
+    # A bag that hangs before the lens.
+    Image.new("L", (640, 480), 120).save(upper / f"{FRAMES[1:]}.grey", "PNG")
     for home in (PAPERS, "/etc/mosquitto"):
         service.write(upper / home[1:] / "ca.pem", authority.ca.read_text(encoding="ascii"))
     for name, days in (("last", LAST_DAYS), ("good", GOOD_DAYS), ("gate", GOOD_DAYS)):
