@@ -25,7 +25,7 @@ from device.eye.pictures import list_pictures, read_image
 from device.eye.sieve import regions
 from device.workbench.lens import Lens
 from device.workbench.people import can_cuoc, citizen_card, people, seeded
-from device.workbench.rivals import Read, rivals
+from device.workbench.rivals import Read, rivals, tuned
 from device.workbench.scenes import FRAME_SIZE, Look, View, empty_scene, scene
 
 SIZES: Final = ((1280, 720), (2304, 1296))
@@ -245,6 +245,7 @@ def bench_photographs(folder: Path) -> dict[str, Json]:
         "eye one-shot": lambda pixels: [reading.payload for reading in single.one_shot(pixels).readings],
         "eye full": stream,
         **rivals(),
+        **tuned(),
     }
     right, spent = dict.fromkeys(readers, 0), {name: list[float]() for name in readers}
     pictures = [path for path in list_pictures(folder) if path.with_suffix(".payload").exists()]

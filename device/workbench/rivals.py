@@ -11,6 +11,8 @@ import numpy as np
 from pyzbar import pyzbar
 
 from device.eye.camera import Luma
+from device.eye.decoder import ZbarDecoder
+from device.eye.filters import adaptive
 
 Read: TypeAlias = Callable[[Luma], list[bytes]]
 
@@ -29,7 +31,23 @@ def rivals() -> Mapping[str, Read]:
         opencv: Any = importlib.import_module("cv2")
     except ImportError:
         return found
-    return found | {"OpenCV QRCodeDetector": _opencv(opencv)}
+    return found | {"OpenCV QRCodeDetector": _opencv(opencv, opencv.QRCodeDetector())}
+
+
+def tuned() -> Mapping[str, Read]:
+    """The same libraries, each as somebody would set it who had measured: for reading QR codes and nothing else."""
+    zxing = importlib.import_module("zxingcpp")
+    model2 = zxing.BarcodeFormat.QRCodeModel2
+    zbar = ZbarDecoder()
+    found: dict[str, Read] = {
+        "zxing-cpp, QR alone": lambda pixels: [code.bytes for code in zxing.read_barcodes(np.ascontiguousarray(pixels), formats=model2)],
+        "zbar, QR alone, binary, adaptive threshold": lambda pixels: [one.payload for one in zbar.look(adaptive(pixels)).readings],
+    }
+    try:
+        opencv: Any = importlib.import_module("cv2")
+    except ImportError:
+        return found
+    return found | {"OpenCV QRCodeDetectorAruco": _opencv(opencv, opencv.QRCodeDetectorAruco())}
 
 
 def _zbar() -> Read:
@@ -56,9 +74,7 @@ def _zbar() -> Read:
     return read
 
 
-def _opencv(opencv: Any) -> Read:  # noqa: ANN401 - a library without types, which is not always there
-    detector = opencv.QRCodeDetector()
-
+def _opencv(opencv: Any, detector: Any) -> Read:  # noqa: ANN401 - a library without types, which is not always there
     def read(pixels: Luma) -> list[bytes]:
         try:
             _, texts, _, _ = detector.detectAndDecodeMulti(np.ascontiguousarray(pixels))

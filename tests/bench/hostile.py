@@ -242,6 +242,7 @@ def main(count: int = COUNT, seed: int = 1, faults_every: int = 0) -> dict[str, 
         at = context.Value(c_int64, 0)
         deaths: Counter[str] = Counter()
         costs: list[float] = []
+        numbers: list[int] = []
         broken = False
         gate_errors = 0
         with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
@@ -263,6 +264,7 @@ def main(count: int = COUNT, seed: int = 1, faults_every: int = 0) -> dict[str, 
                 process.join()
                 if process.exitcode:
                     kind, _ = picture(at.value, seed)
+                    numbers.append(at.value)
                     deaths[f"{kind}: {'signal' if process.exitcode < 0 else 'exit'} {abs(process.exitcode)}"] += 1
                     at.value += 1
                     broken, seen = True, at.value
@@ -271,6 +273,7 @@ def main(count: int = COUNT, seed: int = 1, faults_every: int = 0) -> dict[str, 
                 "pictures": count,
                 "seconds": round(time.monotonic() - started, 1),
                 "eye_deaths": dict(deaths),
+                "broken_by": numbers[:100],
                 "break_costs_s": {"most": round(max(costs), 2), "mean": round(sum(costs) / len(costs), 2)} if costs else None,
                 "gate_errors": gate_errors,
                 "gate_decisions": tally.decisions,

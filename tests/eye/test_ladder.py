@@ -254,6 +254,18 @@ def test_several_codes_come_with_the_largest_first_and_none_is_lost(mode: str) -
     assert [reading.payload for reading in look.readings] == [b"largest of all", b"medium", b"small"]
 
 
+@pytest.mark.parametrize("edge", ["left", "top", "right", "bottom"])
+def test_a_code_at_the_very_edge_of_the_frame_is_read(edge: str) -> None:
+    """With one module of its quiet zone left, and small modules."""
+    code = symbol(b"at the edge of the frame", 3)[9:-9, 9:-9]
+    page = np.full((480, 640), 235, np.uint8)
+    side = len(code)
+    top = {"top": 0, "bottom": 480 - side}.get(edge, 200)
+    left = {"left": 0, "right": 640 - side}.get(edge, 300)
+    page[top : top + side, left : left + side] = code
+    assert [reading.payload for reading in make_ladder().live(page, 0).readings] == [b"at the edge of the frame"]
+
+
 def test_parts_stay_parts_through_the_ladder() -> None:
     """Every rung says so."""
     ladder = make_ladder()
