@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from device.workbench.foreign import payment_code
 from tests.lab import service
 from tests.lab.folder import Folder, prepare
 
@@ -83,7 +84,7 @@ class Emulated:
 
 def furnish(folder: Folder, scripts: Path, configuration: str) -> None:
     """A gate with its configuration, and the guest's script as a service that is started last and powers off."""
-    service.furnish(folder, configuration)
+    service.furnish(folder, configuration, people_seen=4, refused=[payment_code("0123456789")])
     upper = folder.scratch / "upper"
     shutil.copytree(scripts, upper / "opt/lab/tests/lab/guest", dirs_exist_ok=True)
     service.write(upper / "etc/systemd/system/lab.service", LAB_UNIT)

@@ -45,13 +45,13 @@ retry_max_s = 5.0
 MOSQUITTO: Final = "listener 1883 127.0.0.1\nallow_anonymous true\npersistence false\n"
 
 
-def furnish(folder: Folder, configuration: str = CONFIGURATION, *, people_seen: int = 6) -> None:
-    """Put configuration, key, broker and camera pictures into a copy that is not running."""
+def furnish(folder: Folder, configuration: str = CONFIGURATION, *, people_seen: int = 6, refused: Sequence[bytes] = ()) -> None:
+    """Put configuration, key, broker and camera pictures into a copy that is not running. ``refused`` are held up after the cards."""
     root = folder.scratch / "upper"
     write(root / "etc/gate/gate.toml", configuration)
     write(root / "etc/credstore/gate.site-key", "5e" * 32, 0o600)
     write(root / "etc/mosquitto/conf.d/lab.conf", MOSQUITTO)
-    draw(root / "var/lib/lab/frames", people_seen)
+    draw(root / "var/lib/lab/frames", people_seen, refused)
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:
@@ -64,13 +64,14 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def draw(folder: Path, count: int) -> None:
-    """Cards of different people, each for a few frames, with an empty view between them."""
+def draw(folder: Path, count: int, refused: Sequence[bytes] = ()) -> None:
+    """Cards of different people and other codes, each for a few frames, with an empty view between them."""
     write(folder / "README", "made-up cards\n")
     noise = np.random.default_rng(11)
     nobody = empty_scene(noise, (640, 480))
-    for number, person in enumerate(people.people(count, people.seeded(11))):
-        card = scene([people.citizen_card(person)], View(px_per_module=4), noise, (640, 480))
+    codes = [*(people.citizen_card(person) for person in people.people(count, people.seeded(11))), *refused]
+    for number, code in enumerate(codes):
+        card = scene([code], View(px_per_module=4), noise, (640, 480))
         for step, picture in enumerate([*[card] * 3, *[nobody] * 8]):
             path = folder / f"{number:03d}-{step:02d}.png"
             Image.fromarray(picture).save(path)
