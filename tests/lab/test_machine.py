@@ -62,7 +62,7 @@ def test_the_lines_do_what_the_score_says(machine: Emulated) -> None:
     flashes = Counter(
         len([at for at in rises if first <= at < first + 2]) for first in rises if not any(first - 1 < at < first for at in rises)
     )
-    # Four flashes each, but where the next code or the end of the recording cuts them short; half a second apart as well as an emulated machine keeps time.
+    # Four flashes each, but where something cuts them short; half a second apart, as well as an emulated machine keeps time.
     assert flashes[4] >= 1, (flashes, rises)
     assert max(flashes) == 4, (flashes, rises)
     assert min(later - at for at, later in itertools.pairwise(rises)) > 0.2, rises
