@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -62,10 +61,10 @@ def test_the_lines_do_what_the_score_says(machine: Emulated) -> None:
     flashes = Counter(
         len([at for at in rises if first <= at < first + 2]) for first in rises if not any(first - 1 < at < first for at in rises)
     )
-    # Four flashes each, but where something cuts them short; half a second apart, as well as an emulated machine keeps time.
+    # Four flashes each, but where something cuts them short; at most three in any second.
     assert flashes[4] >= 1, (flashes, rises)
     assert max(flashes) == 4, (flashes, rises)
-    assert min(later - at for at, later in itertools.pairwise(rises)) > 0.2, rises
+    assert max(sum(at <= other < at + 1 for other in rises) for at in rises) <= 3, rises
     assert edges["buzzer", 1] >= 5 + 3 * flashes[4], edges
     opened = [at for at, line, level in found["changes"] if line == "relay" and level and at > 0]
     assert not any(rises[0] - 0.3 < at < rises[0] + 1.2 for at in opened), (rises, opened)
