@@ -38,19 +38,31 @@ def children() -> set[int]:
     return {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and parent_of(entry) == os.getpid()}
 
 
-def parent_of(process: Path) -> int | None:
-    """The parent's process id, by /proc; None when the process has just gone."""
+def stat_of(process: Path) -> list[str]:
+    """What /proc says of a process after its name: state, parent, and so on; empty when the process has just gone."""
     try:
         stat = (process / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
-    return int(stat.rpartition(")")[2].split()[1])
+        return []
+    return stat.rpartition(")")[2].split()
+
+
+def parent_of(process: Path) -> int | None:
+    """The parent's process id; None when the process has just gone."""
+    stat = stat_of(process)
+    return int(stat[1]) if stat else None
 
 
 def command_of(pid: int) -> str:
-    """What a process was started as; a process that has ended has no command left."""
-    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    return command or "ended, but not waited for"
+    """What a process was started as. One that has ended has no command left, and for a moment one that is just starting has none yet."""
+    process = Path(f"/proc/{pid}")
+    deadline = time.monotonic() + 1.0
+    while time.monotonic() < deadline and stat_of(process)[:1] not in ([], ["Z"]):
+        command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        if command:
+            return command
+        time.sleep(0.01)
+    return "ended, but not waited for"
 
 
 def end(pid: int) -> None:

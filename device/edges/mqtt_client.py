@@ -29,6 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from device.core.mqtt_bytes import last_word
 from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed
 from device.edges.systemd import name_thread
 from device.edges.tls import failure_of, tls_failure_of
@@ -40,6 +41,8 @@ USER_TIMEOUT_MS: Final = 30_000
 TURN_S: Final = 1.0
 _NO_LIMIT: Final = 268_435_460
 """The largest packet that MQTT knows."""
+_LAST_BYTES: Final = 64 * 1024
+"""So much is looked through for a broker's last word."""
 _OWN_ENDS: Final = {0x00: "goodbye", 0x8D: "keepalive"}
 """How paho says that the end came from this side."""
 
@@ -131,6 +134,7 @@ class Connection:
             )
             client.will_set(will.topic, will.payload, qos=1, retain=will.retain, properties=properties)
         client.on_socket_open = _on_socket_open
+        client.on_socket_close = self._on_socket_close
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -271,6 +275,12 @@ class Connection:
         elif code.value in _OWN_ENDS:
             self._ended = Ended(_OWN_ENDS[code.value])
 
+    def _on_socket_close(self, _client: paho.Client, _userdata: object, sock: object) -> None:
+        """What the broker said before it hung up, when a write noticed it first: paho closes without reading on."""
+        code = last_word(_rest_of(sock)) if self._ended is None and isinstance(sock, socket.socket) else None
+        if code is not None:
+            self._ended = Ended("closed_by_broker", code)
+
     def _on_subscribe(
         self, _client: paho.Client, _userdata: object, _mid: int, codes: list[ReasonCode], _properties: Properties | None
     ) -> None:
@@ -325,6 +335,16 @@ def _on_socket_open(_client: paho.Client, _userdata: object, sock: object) -> No
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+
+
+def _rest_of(sock: socket.socket) -> bytes:
+    """What has arrived and was not read, without waiting for more."""
+    received = b""
+    with contextlib.suppress(OSError):
+        sock.settimeout(0)
+        while len(received) < _LAST_BYTES and (chunk := sock.recv(_LAST_BYTES)):
+            received += chunk
+    return received
 
 
 def _close(client: paho.Client) -> None:

@@ -240,6 +240,26 @@ def test_a_broker_that_hangs_up_with_a_reason_is_told_by_it(server: MqttServer, 
     assert talk.next(Ended) == Ended("closed_by_broker", code)
 
 
+@pytest.mark.parametrize("code", [0x8E, 0x95], ids=hex)
+def test_a_reason_is_told_also_when_a_write_notices_the_end_first(server: MqttServer, code: int) -> None:
+    """The broker speaks, closes and resets while the gate is about to write: the broken pipe must not hide why."""
+    server.abrupt = True
+
+    def take(event: Event) -> None:
+        """In the connection's own thread: it goes on to subscribe only when the broker is gone."""
+        events.put(event)
+        if isinstance(event, Connected):
+            server.disconnect(code)
+            server.wait(lambda: "-- closed" in server.talk)
+
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    connection = Connection(peer(server.port, subscriptions=(Subscription("a/b"),)), take)
+    connection.start()
+    assert connection.join(10)
+    assert isinstance(events.get(), Connected)
+    assert events.get() == Ended("closed_by_broker", code)
+
+
 def test_a_broker_that_hangs_up_without_a_word_is_lost(server: MqttServer) -> None:
     """TCP closed."""
     talk = Talk(peer(server.port))

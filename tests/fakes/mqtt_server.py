@@ -38,6 +38,7 @@ class MqttServer:
         self.refusals: list[int] = []
         self.limits: dict[int, int] = {}
         self.silent = False
+        self.abrupt = False
         self.answer: Answer = self.deliver
         self.connects: list[Connect] = []
         self.published: list[Publish] = []
@@ -281,6 +282,8 @@ class _Session:
 
     def hang_up(self) -> None:
         with contextlib.suppress(OSError):
+            if self._server.abrupt:  # closing then resets the connection, so that the other side's next write fails
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._socket.shutdown(socket.SHUT_RDWR)
 
 
