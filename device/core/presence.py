@@ -22,8 +22,8 @@ TRACKED_LIMIT: Final = 64
 HINT_AFTER_NS: Final = 1_000_000_000
 """A code that cannot be read must be in view so long before people are asked to hold it closer."""
 
-GLIMPSE_GAP_NS: Final = 400_000_000
-"""Without a glimpse for so long, the unreadable code is taken to be gone."""
+GLIMPSE_GAP_NS: Final = 1_000_000_000
+"""Without a glimpse for so long, the unreadable code is taken to be gone. A slow processor needs most of it for one such frame."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A gate whose lamps are watched by somebody else: each new answer on the pins is written to a file, at once.
+"""A gate whose lamps are watched by somebody else: each new answer on the pins is written to a file, at once, with its time.
 
 ``python -m tests.faults.witnessed_gate CONFIG WITNESS``. Only the pins are
 watched: nothing is read back from the record, so this can tell what was shown
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 from device import config as configuration
@@ -33,7 +34,7 @@ class Witness:
         if snapshot.showing != self._seen:
             self._seen = snapshot.showing
             if snapshot.sign not in STANDING and snapshot.sign is not None:
-                os.write(self._file, f"{snapshot.sign.value}\n".encode())
+                os.write(self._file, f"{time.clock_gettime_ns(time.CLOCK_REALTIME)} {snapshot.sign.value}\n".encode())
 
 
 def main(config_path: Path, witness_path: Path) -> None:

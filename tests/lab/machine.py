@@ -17,8 +17,10 @@ from device.workbench.foreign import payment_code
 from tests.lab import service
 from tests.lab.folder import Folder, prepare
 
+UNREADABLE: Final = Path("/var/lib/lab/unreadable")
+ONE_PERSON: Final = Path("/var/lib/lab/one-person")
 SIZE: Final = "2G"
-LIMIT_S: Final = 240.0
+LIMIT_S: Final = 480.0
 
 NEEDLESS: Final = [
     *("usr/share/lintian", "usr/share/perl", "usr/share/perl5", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/uml", "usr/bin/linux.uml"),
@@ -86,6 +88,8 @@ def furnish(folder: Folder, scripts: Path, configuration: str) -> None:
     """A gate with its configuration, and the guest's script as a service that is started last and powers off."""
     service.furnish(folder, configuration, people_seen=4, refused=[payment_code("0123456789")])
     upper = folder.scratch / "upper"
+    service.draw(upper / UNREADABLE.relative_to("/"), 1, spoilt=True)
+    service.draw(upper / ONE_PERSON.relative_to("/"), 1)
     shutil.copytree(scripts, upper / "opt/lab/tests/lab/guest", dirs_exist_ok=True)
     service.write(upper / "etc/systemd/system/lab.service", LAB_UNIT)
     wants = upper / "etc/systemd/system/multi-user.target.wants"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from device.core.score import Lamp
+from device.core.signals import Lights, Pattern, Tones, pattern
+from device.core.types import Sign
+from device.edges.signals import shipped_score
 from tests.lab import service
 from tests.lab.folder import Folder
-from tests.lab.machine import Emulated, furnish
+from tests.lab.machine import ONE_PERSON, UNREADABLE, Emulated, furnish
 
 pytestmark = [pytest.mark.lab, pytest.mark.vm, pytest.mark.timeout(1800)]
 
@@ -20,6 +26,24 @@ CONFIGURATION: Final = service.CONFIGURATION.replace(
 ).replace("fps = 10.0", "fps = 4.0")
 """Slower frames: the processor is emulated."""
 
+STEADY: Final = CONFIGURATION + "".join(
+    f"[signals.{lamp}]\npin = {pin}\npwm = false\n" for lamp, pin in (("green", 17), ("red", 27), ("amber", 22), ("blue", 23))
+)
+"""Lamps that only switch, so that a level read now and then is what a person sees."""
+ALONE: Final = STEADY.replace("/var/lib/lab/frames", str(ONE_PERSON))
+OUTCOMES: Final = {
+    "accept_in": (Sign.ACCEPT_IN, STEADY.replace('direction = "both"', 'direction = "in"')),
+    "accept_out": (Sign.ACCEPT_OUT, STEADY.replace('direction = "both"', 'direction = "out"')),
+    "already": (Sign.ALREADY, ALONE.replace("duplicate_window_s = 0.0", "duplicate_window_s = 600.0")),
+    "refer": (Sign.REFER, ALONE.replace("[policy]", '[policy]\nallow_list = "/etc/gate/no-such-list"')),
+    "unreadable": (Sign.UNREADABLE, STEADY.replace("/var/lib/lab/frames", str(UNREADABLE))),
+    "out_of_service": (Sign.OUT_OF_SERVICE, ALONE),
+}
+"""Each with the sign that is to be seen, and how a gate comes to show it."""
+PAUSE_S: Final = 0.6
+LATE_S: Final = 0.15
+"""The emulated machine's lamps may be so late."""
+
 
 @pytest.fixture(scope="module")
 def machine(installed: Folder, tmp_path_factory: pytest.TempPathFactory) -> Emulated:
@@ -27,7 +51,10 @@ def machine(installed: Folder, tmp_path_factory: pytest.TempPathFactory) -> Emul
     folder = installed.copy(tmp_path_factory.mktemp("machine") / "copy", {})
     furnish(folder, GUEST, CONFIGURATION)
     made = Emulated(folder, tmp_path_factory.mktemp("emulated"))
-    (made.share / "plan").write_text("boot answers killed busy renumbered")
+    (made.share / "plan").write_text("boot outcomes")
+    (made.share / "outcomes").mkdir()
+    for name, (_, text) in OUTCOMES.items():
+        (made.share / "outcomes" / f"{name}.toml").write_text(text)
     print(f"machine on for {made.run(memory_mib=512, clock='1970-01-01'):.0f} s")  # noqa: T201 - a figure for the record
     return made
 
@@ -70,6 +97,91 @@ def test_the_lines_do_what_the_score_says(machine: Emulated) -> None:
     assert not any(rises[0] - 0.3 < at < rises[0] + 1.2 for at in opened), (rises, opened)
     for length in durations(found["changes"], "relay")[1:-1]:
         assert 0.4 < length < 1.0, durations(found["changes"], "relay")
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_each_outcome_does_to_the_lines_what_the_score_writes(machine: Emulated, name: str) -> None:
+    """Every level of every lamp and beep of the sign, in order and for as long as written, read from the kernel's own lines."""
+    sign, _ = OUTCOMES[name]
+    found = machine.result("outcomes")[name]
+    meant = pattern(shipped_score(), sign, "normal", "full").wired(dict.fromkeys(Lamp, False))
+    wanted = spoken(meant)
+    if meant.standing:
+        stands(seen_spans(found["changes"]), meant)
+        return
+    shown = [part for part in showings(found["changes"]) if any(line in part for line in wanted if line != "buzzer")]
+    print(name, wanted, shown[:3])  # noqa: T201 - what was seen, for the record
+    agreeing = [part for part in shown if agrees(part, wanted)]
+    assert len(agreeing) >= 2, (wanted, shown, found["problems"])
+    # Beside them only what was cut by the beginning or the end of the watch, and what led to the situation.
+    assert len(agreeing) >= len(shown) - 3, (wanted, [part for part in shown if part not in agreeing])
+
+
+def spoken(sign: Pattern) -> dict[str, list[tuple[float, float]]]:
+    """What the score writes for one showing, or one period: beginning and length of each light and beep, in seconds, by line."""
+    tracks: dict[str, Lights | Tones] = {lamp.value: light for lamp, light in sign.lamps.items()} | {"buzzer": sign.sound}
+    return {name: spans for name, part in tracks.items() if (spans := lit(part))}
+
+
+def lit(part: Lights | Tones) -> list[tuple[float, float]]:
+    """The spans of a track in which there is light or sound."""
+    return [(start / 1000, ms / 1000) for start, (ms, value) in zip(part.starts_ms, part.spans, strict=False) if value]
+
+
+def seen_spans(changes: list[tuple[float, str, int]]) -> list[tuple[float, float, str]]:
+    """Beginning, end and line of each light and beep that was seen whole."""
+    spans: list[tuple[float, float, str]] = []
+    since: dict[str, float] = {}
+    for at, line, level in changes:
+        if line in {"green", "red", "amber", "buzzer"} and at > 0:
+            if level:
+                since[line] = at
+            elif line in since:
+                spans.append((since.pop(line), at, line))
+    return sorted(spans)
+
+
+def showings(changes: list[tuple[float, str, int]]) -> list[dict[str, list[tuple[float, float]]]]:
+    """Lights and beeps as they were seen, parted where all was dark and silent for longer than within any passing sign."""
+    parted: list[dict[str, list[tuple[float, float]]]] = []
+    begun = ended = -math.inf
+    for first, last, line in seen_spans(changes):
+        if first - ended > PAUSE_S:
+            parted.append({})
+            begun = first
+        parted[-1].setdefault(line, []).append((first - begun, last - first))
+        ended = max(ended, last)
+    return parted
+
+
+def stands(spans: list[tuple[float, float, str]], meant: Pattern) -> None:
+    """A standing sign's lights come again and again as written, and no beep comes sooner than it may."""
+    amber = [(first, last) for first, last, line in spans if line == "amber"]
+    ((_, length),) = lit(meant.lamps[Lamp.AMBER])
+    period = meant.lamps[Lamp.AMBER].length_ms / 1000
+    whole = [last - first for first, last in amber if abs(last - first - length) < LATE_S]
+    apart = [later - earlier for (earlier, _), (later, _) in pairwise(amber)]
+    regular = [gap for gap in apart if abs(gap - period) < LATE_S]
+    beeps = [(first, last - first) for first, last, line in spans if line == "buzzer" and first > amber[0][0]]
+    print(meant.sign, amber[:4], beeps)  # noqa: T201 - what was seen, for the record
+    assert len(whole) >= max(4, len(amber) // 2), amber
+    assert len(regular) >= max(3, len(apart) // 2), apart
+    ((after, beep),) = lit(meant.sound)
+    alike = [at for at, length in beeps if abs(length - beep) < LATE_S / 2]
+    assert alike, (beeps, beep)
+    assert alike[0] >= amber[0][0] + after - LATE_S or meant.sign is not Sign.OUT_OF_SERVICE
+    assert all(later - earlier > meant.sound.length_ms / 1000 - LATE_S for earlier, later in pairwise(alike)), alike
+
+
+def agrees(seen: dict[str, list[tuple[float, float]]], wanted: dict[str, list[tuple[float, float]]]) -> bool:
+    """Whether the same lines did the same, each light and beep at its time and for its length."""
+    if seen.keys() != wanted.keys() or any(len(seen[line]) != len(wanted[line]) for line in wanted):
+        return False
+    return all(
+        abs(at - meant_at) < LATE_S and abs(length - meant_length) < LATE_S
+        for line in wanted
+        for (at, length), (meant_at, meant_length) in zip(seen[line], wanted[line], strict=True)
+    )
 
 
 def durations(changes: list[tuple[float, str, int]], name: str) -> list[float]:

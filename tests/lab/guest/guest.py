@@ -20,6 +20,8 @@ from tests.lab.guest.lines import Lines
 SHARE = Path("/mnt/share")
 PINS = {"green": 17, "red": 27, "amber": 22, "blue": 23, "white": 24, "buzzer": 18, "relay": 25}
 LIMIT_S = 50.0
+OUTCOME_S = 14.0
+"""So long the lines are watched in each situation."""
 
 
 def said(*command: str) -> str:
@@ -108,6 +110,38 @@ def answers() -> dict[str, Any]:
     return {"changes": changes, "events": events, "pins": PINS}
 
 
+def outcomes() -> dict[str, Any]:
+    """What the lines do in each situation that the host has written a configuration for."""
+    path = Path("/etc/gate/gate.toml")
+    good = path.read_text()
+    found = {}
+    for case in sorted((SHARE / "outcomes").glob("*.toml")):
+        said("systemctl", "stop", "gate.service", "gate-eye.service")
+        path.write_text(case.read_text())
+        found[case.stem] = situation(case.stem)
+    path.write_text(good)
+    said("systemctl", "restart", "gate-eye.service", "gate.service")
+    return found
+
+
+def situation(name: str) -> dict[str, Any]:
+    """Start the gate and watch the lines for a while, from the first lamp on or from when the camera is gone."""
+    lines = Lines(PINS)
+    said("systemctl", "start", "gate-eye.service", "gate.service")
+    if name == "out_of_service":
+        wait(decided, "a decision before the camera goes")
+        said("systemctl", "stop", "gate-eye.service")
+    else:
+        wait(lambda: lamps(lines.changes), f"a lamp for {name}")
+    time.sleep(OUTCOME_S)
+    return {"changes": lines.stop(), "problems": status().get("problems")}
+
+
+def lamps(changes: list[tuple[float, str, int]]) -> list[str]:
+    """The lamps with a meaning that were lit."""
+    return [name for at, name, level in changes if at > 0 and level and name in {"green", "red", "amber"}]
+
+
 def killed() -> dict[str, Any]:
     """Kill -9 while the relay is held or a lamp is lit: how soon every line is at rest."""
     said("systemctl", "mask", "--runtime", "gate.service")
@@ -172,7 +206,10 @@ def main() -> None:
         elif step == "after":
             result("after", boot() | {"at": time.time()})
         else:
-            result(step, {"boot": boot, "answers": answers, "killed": killed, "busy": busy, "renumbered": renumbered}[step]())
+            result(
+                step,
+                {"boot": boot, "answers": answers, "outcomes": outcomes, "killed": killed, "busy": busy, "renumbered": renumbered}[step](),
+            )
 
 
 if __name__ == "__main__":
