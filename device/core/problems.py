@@ -59,8 +59,8 @@ ADVICE: Final = {
     ),
     Problem.STORAGE: Advice(
         Severity.DEGRADED,
-        "Không ghi được bền vững; thẻ nhớ bị đầy, bị khóa ghi hoặc hỏng: thay thẻ.",
-        "The record is not durable; the card is full, read-only or failing: replace it.",
+        "Không ghi được bền vững hoặc ghi quá chậm; thẻ nhớ bị đầy, bị khóa ghi hoặc hỏng: thay thẻ.",
+        "The record is not durable, or takes too long; the card is full, read-only or failing: replace it.",
     ),
     Problem.SPACE: Advice(
         Severity.WARNING,

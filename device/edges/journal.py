@@ -134,7 +134,7 @@ class SqliteJournal:
             "commit_ms": {**writer.commit_ms.summary()},
             "commit_max_ms": writer.commit_ms.percentile(100),
             "over_budget": writer.over_budget,
-            "storage_state": "ok" if trouble is None else "degraded",
+            "storage_state": "degraded" if trouble is not None else "slow" if writer.is_slow else "ok",
             "storage_error": None if trouble is None else trouble.code,
             "last_error": writer.last_error,
         }

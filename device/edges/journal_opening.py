@@ -23,8 +23,8 @@ from typing import Final
 
 from device.core.types import ClockReading
 from device.core.wire import JournalReplaced
-from device.edges import journal_schema
-from device.edges.files import sync_folder
+from device.edges import journal_schema, journal_wal
+from device.edges.files import replace_durably, sync_folder
 from device.edges.journal_schema import Connect
 from device.edges.journal_store import Tally, fact_record
 from device.edges.salvage import Salvaged, carry_over, insert
@@ -33,6 +33,7 @@ ASIDE_KEPT: Final = 2
 CHECK_BYTES: Final = 32 * 1024 * 1024
 """A file up to this size is checked whole before it is used; a larger one afterwards, beside the work, for it takes seconds."""
 
+_MENDED: Final = "-wal.mended"
 _NOT_USABLE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 log = logging.getLogger(__name__)
 
@@ -69,11 +70,14 @@ def open_journal(path: Path, connect: Connect, now: ClockReading, *, suspect: st
     if not path.exists():
         return Opening(_begin(path, fresh, connect), first=True)
     fresh.unlink(missing_ok=True)
+    if _beside(path, _MENDED).exists():
+        # Its mending was interrupted, and SQLite may have taken the rotten one away.
+        _take_mended(path)
+        return _replace(path, fresh, connect, "wal_damaged", now)
     if suspect is not None:
         return _replace(path, fresh, connect, suspect, now)
-    wal_missing = not _beside(path, "-wal").exists()
     try:
-        return Opening(_open_checked(path, connect, wal_missing=wal_missing), first=False)
+        return Opening(_open_checked(path, connect), first=False)
     except Unusable as error:
         cause = str(error)
     except sqlite3.Error as error:
@@ -147,14 +151,18 @@ def _whole(path: Path, connect: Connect) -> bool:
         return False
 
 
-def _open_checked(path: Path, connect: Connect, *, wal_missing: bool) -> sqlite3.Connection:
+def _open_checked(path: Path, connect: Connect) -> sqlite3.Connection:
     _look_at_header(path)
     path.chmod(0o600)
+    wal = _beside(path, "-wal")
+    log = wal.read_bytes() if wal.exists() else None
     connection = journal_schema.open_for_writing(path, connect)
     try:
-        _accept(path, connection, wal_missing=wal_missing)
+        _accept(path, connection, log)
     except BaseException:
         connection.close()
+        if _beside(path, _MENDED).exists():
+            _take_mended(path)
         raise
     return connection
 
@@ -171,9 +179,13 @@ def _look_at_header(path: Path) -> None:
         raise Unusable("foreign")
 
 
-def _accept(path: Path, connection: sqlite3.Connection, *, wal_missing: bool) -> None:
-    """Raises Unusable and sqlite3.Error unless the file can be used as it is."""
-    if _examine(connection).get("running") == "1" and wal_missing:
+def _accept(path: Path, connection: sqlite3.Connection, log: bytes | None) -> None:
+    """Raises Unusable and sqlite3.Error unless the file can be used as it is. ``log`` is the WAL as it was found."""
+    taken = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
+    if log and journal_wal.is_rotten(log, journal_schema.PAGE_BYTES, max(0, taken)):
+        replace_durably(_beside(path, _MENDED), journal_wal.mended(log, journal_schema.PAGE_BYTES))
+        raise Unusable("wal_damaged")
+    if _examine(connection).get("running") == "1" and log is None:
         raise Unusable("wal_missing")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     size = path.stat().st_size
@@ -262,6 +274,13 @@ def _set_aside(path: Path) -> None:
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
+
+
+def _take_mended(path: Path) -> None:
+    """Put a mended WAL in the place of the rotten one, which is gone or of no use any more."""
+    _unlink(path, "-shm")
+    _beside(path, _MENDED).replace(_beside(path, "-wal"))
+    sync_folder(path.parent)
 
 
 def _unlink(path: Path, *endings: str) -> None:

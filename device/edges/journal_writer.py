@@ -37,6 +37,10 @@ FLUSH_AFTER_NS: Final = 30_000_000_000
 UPKEEP_EVERY_NS: Final = 60_000_000_000
 WAL_BYTES: Final = 4 * 1024 * 1024
 """A WAL above this is brought into the main file when nobody waits, and above four times this in any case."""
+SLOW_NS: Final = 1_000_000_000
+"""A card that takes so long for one event is slow: somebody should know before it fails altogether."""
+SLOW_FOR_NS: Final = 60_000_000_000
+"""So long after it was slow last."""
 PATIENCE_S: Final = 30.0
 """How long a caller other than the decision path waits for the writer."""
 
@@ -115,6 +119,8 @@ class Writer:
         self._released: set[int] = set()
         self._released_since_ns = self._tended_ns = self._tried_ns = self.turned_ns
         self._mistrusted_ns: int | None = None
+        self._writing_since_ns: int | None = None
+        self._slow_ns: int | None = None
         self._passed_over = 0
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         file.on_damage = lambda: self._enlist(Job(self._mistrust))
@@ -197,6 +203,12 @@ class Writer:
     def in_memory(self) -> int:
         """Events handed in and not yet on the disk."""
         return len(self._queue)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether an event waits for the disk for long now, or one did a little while ago."""
+        now_ns, since_ns, slow_ns = self._clock.monotonic_ns(), self._writing_since_ns, self._slow_ns
+        return (since_ns is not None and now_ns - since_ns > SLOW_NS) or (slow_ns is not None and now_ns - slow_ns < SLOW_FOR_NS)
 
     @property
     def is_alive(self) -> bool:
@@ -292,12 +304,17 @@ class Writer:
         self._do(Job(work))
 
     def _write(self, records: Sequence[Pending]) -> None:
+        self._writing_since_ns = self._clock.monotonic_ns()
         try:
             seqs = self.file.store.append([pending.item for pending in records])
         except (sqlite3.Error, OSError) as error:
             self._put_back(records)
             self._failed(error)
             return
+        finally:
+            now_ns = self._clock.monotonic_ns()
+            self._slow_ns = now_ns if now_ns - self._writing_since_ns > SLOW_NS else self._slow_ns
+            self._writing_since_ns = None
         self._publish()
         self._settle(records, seqs)
         self._guarded(self._keep_bounds)

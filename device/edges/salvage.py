@@ -69,13 +69,21 @@ def _open_damaged(path: Path, connect: Connect) -> sqlite3.Connection:
     try:
         connection = open_for_reading(path, connect)
         try:
+            _bear_damage(connection)
             connection.execute("SELECT count(*) FROM meta").fetchone()
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error:
-        return open_for_reading(path, connect, still=True)
+        connection = open_for_reading(path, connect, still=True)
+        with suppress(sqlite3.Error):
+            _bear_damage(connection)
     return connection
+
+
+def _bear_damage(connection: sqlite3.Connection) -> None:
+    """Let SQLite read the part that is left of a file that is shorter than it should be, instead of nothing."""
+    connection.execute("PRAGMA writable_schema = ON")
 
 
 def _take(row: Row, target: sqlite3.Connection, found: Salvaged) -> None:

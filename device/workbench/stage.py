@@ -112,4 +112,4 @@ def stop_process(process: subprocess.Popen[bytes]) -> None:
 def received_checkins(database: Path) -> int:
     """How many different decisions the collector holds."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
-        return int(store.execute("SELECT count(*) FROM events WHERE type = 'vn.gate.checkin.v1'").fetchone()[0])
+        return int(store.execute("SELECT count(*) FROM distinct_events WHERE type = 'vn.gate.checkin.v1'").fetchone()[0])

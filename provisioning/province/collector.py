@@ -52,7 +52,7 @@ RETRY_MAX_S: Final = 30.0
 GOODBYE_S: Final = 2.0
 _TURN_S: Final = 0.5
 _UNREAD_LIMIT: Final = 2000
-_OUTCOMES: Final = ("stored", "duplicates", "conflicts", "refused", "breaks")
+_OUTCOMES: Final = ("stored", "duplicates", "conflicts", "repeats", "refused", "breaks")
 
 
 class Collector:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from device.core.spans import Span, merged, total, without
-from provisioning.province.intake import Notice, Received, Refused
+from provisioning.province.intake import Notice, Received, Refused, content_digest
 
 Key: TypeAlias = tuple[str, str]
 """Gate and epoch."""
@@ -41,6 +41,7 @@ class Kept:
     stored: int = 0
     duplicates: int = 0
     conflicts: int = 0
+    repeats: int = 0
     refused: int = 0
     breaks: int = 0
 
@@ -80,6 +81,13 @@ CREATE TABLE IF NOT EXISTS events (
     digest TEXT NOT NULL, prev TEXT, body BLOB NOT NULL,
     PRIMARY KEY (gate, epoch, seq)
 ) STRICT;
+CREATE INDEX IF NOT EXISTS events_by_id ON events (gate, id);
+CREATE TABLE IF NOT EXISTS repeats (
+    gate TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, of_epoch TEXT NOT NULL, of_seq INTEGER NOT NULL,
+    PRIMARY KEY (gate, epoch, seq)
+) STRICT;
+CREATE VIEW IF NOT EXISTS distinct_events AS
+    SELECT events.* FROM events LEFT JOIN repeats USING (gate, epoch, seq) WHERE repeats.of_seq IS NULL;
 CREATE TABLE IF NOT EXISTS progress (
     gate TEXT NOT NULL, epoch TEXT NOT NULL, upto INTEGER NOT NULL,
     PRIMARY KEY (gate, epoch)
@@ -107,7 +115,13 @@ CREATE TABLE IF NOT EXISTS latest (
 
 
 class SqliteStore:
-    """`Store` in one SQLite file. Raises sqlite3.Error where the file cannot be used."""
+    """`Store` in one SQLite file. Raises sqlite3.Error where the file cannot be used.
+
+    The table ``events`` holds every number of every epoch, for the chain and
+    for what is missing. A gate whose file was damaged sends again under new
+    numbers: what came before is named in ``repeats``, and the view
+    ``distinct_events`` is what happened, each event once.
+    """
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None)
@@ -162,8 +176,8 @@ class SqliteStore:
 
     def counts(self) -> Mapping[str, int]:
         """Rows of each table, and the numbers in declared gaps and in holes that nothing explains."""
-        tables = ("events", "breaks", "refused")
-        counts = {table: self._one(f"SELECT count(*) FROM {table}") for table in tables}  # noqa: S608 - our own three names
+        tables = ("events", "repeats", "breaks", "refused")
+        counts = {table: self._one(f"SELECT count(*) FROM {table}") for table in tables}  # noqa: S608 - our own four names
         counts["gates"] = self._one("SELECT count(DISTINCT gate) FROM events")
         gaps = self._by_key("gaps")
         missing = self._by_key("missing")
@@ -204,6 +218,7 @@ class SqliteStore:
                 self._db.execute("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values)
                 doubtful.add(gap.last + 1)
             kept.breaks += sum(self._check_link(item.key, seq, received) for seq in doubtful)
+            kept.repeats += self._note_repeat(item)
             return
         if self._digest(item.key, event.seq) == digest:
             kept.duplicates += 1
@@ -212,6 +227,19 @@ class SqliteStore:
         kept.conflicts += 1
         topic = f"{item.gate} {event.epoch} {event.seq}"
         self._keep_refused(Refused(topic, item.gate, item.body, "conflict"), received, kept)
+
+    def _note_repeat(self, item: Received) -> int:
+        """1 if the same event is held under another number, which is then noted; else 0. One id for two contents is two events."""
+        others = self._db.execute(
+            "SELECT epoch, seq, body FROM distinct_events WHERE gate = ? AND id = ? AND (epoch, seq) <> (?, ?)",
+            (item.gate, item.event.id, item.event.epoch, item.event.seq),
+        ).fetchall()
+        told = content_digest(item.body) if others else ""
+        for epoch, seq, body in others:
+            if content_digest(body) == told:
+                self._db.execute("INSERT INTO repeats VALUES (?, ?, ?, ?, ?)", (*item.key, item.event.seq, epoch, seq))
+                return 1
+        return 0
 
     def _check_link(self, key: Key, seq: int, received: str) -> int:
         """1 if an event that is held names another predecessor than the one held or declared, and nobody saw that before; else 0."""

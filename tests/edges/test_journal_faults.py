@@ -175,6 +175,24 @@ def test_a_disk_that_hangs_fails_nobody_until_memory_is_full(
     assert numbers(journal.waiting(0, 100)) == [0, *range(3, 13)]
 
 
+def test_a_slow_card_is_told_while_it_hangs_and_for_a_while_after(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """No error comes from a card that takes seconds: the state says it all the same, and is well again after a quiet minute."""
+    journal = opener(connect=disk)
+    with disk.hold_commits():
+        future = journal.record(checkin(clock, 1))
+        assert disk.held.wait(10)
+        assert journal.stats()["storage_state"] == "ok"
+        clock.advance(1.5)
+        assert journal.stats()["storage_state"] == "slow"
+    settle([future])
+    assert journal.stats()["storage_state"] == "slow"
+    clock.advance(59)
+    settle([journal.record(checkin(clock, 2))])
+    assert journal.stats()["storage_state"] == "slow"
+    clock.advance(2)
+    assert journal.stats()["storage_state"] == "ok"
+
+
 def test_reading_goes_on_while_writing_fails(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
     """On a full disk what is recorded can still be sent and confirmed; the province's word is kept until it can be written."""
     journal = opener(connect=disk)

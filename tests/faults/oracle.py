@@ -45,6 +45,8 @@ class Held:
     sign: str | None
     """The answer that belongs to a check-in; None for what is none."""
     gap: tuple[int, int] | None
+    repeats: bool = False
+    """The province knows that it holds this event under another number too, and counts it once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,11 @@ def compare(witness: Path, database: Path, *, near_s: float = NEAR_S) -> Finding
 
 def judge(shown: Sequence[Shown], held: Sequence[Held], *, near_s: float = NEAR_S) -> Findings:
     """The comparison itself. ``held`` in the order of epochs, and of numbers within each."""
-    checkins = [event for event in held if event.sign is not None]
+    checkins = [event for event in held if event.sign is not None and not event.repeats]
     dropped, unexplained = _holes(held)
     missed = _missed(shown, checkins, near_s)
     keys = Counter((event.epoch, event.seq) for event in held)
-    idents = Counter(event.ident for event in held)
+    idents = Counter(event.ident for event in held if not event.repeats)
     return Findings(
         shown=len(shown),
         held=len(checkins),
@@ -110,19 +112,20 @@ def shown_in(witness: Path) -> list[Shown]:
 def held_in(database: Path) -> list[Held]:
     """What the province's file holds, epochs in the order in which they first came."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
-        rows = store.execute("SELECT epoch, seq, type, body FROM events ORDER BY rowid").fetchall()
+        repeated = "EXISTS (SELECT 1 FROM repeats WHERE repeats.epoch = events.epoch AND repeats.seq = events.seq)"
+        rows = store.execute(f"SELECT epoch, seq, type, body, {repeated} FROM events ORDER BY rowid").fetchall()  # noqa: S608 - our own words
     order: dict[str, int] = {}
     for epoch, *_ in rows:
         order.setdefault(epoch, len(order))
     return sorted((_event(*row) for row in rows), key=lambda event: (order[event.epoch], event.seq))
 
 
-def _event(epoch: str, seq: int, kind: str, body: bytes) -> Held:
+def _event(epoch: str, seq: int, kind: str, body: bytes, repeats: int) -> Held:
     event: dict[str, Any] = json.loads(body)
     data = event["data"]
     gap = (int(data["first"]), int(data["last"])) if data.get("what") == "gap" else None
     at = datetime.fromisoformat(event["time"]).timestamp()
-    return Held(epoch, seq, event["id"], event["bootid"], at, sign_of(data) if kind == CHECKIN else None, gap)
+    return Held(epoch, seq, event["id"], event["bootid"], at, sign_of(data) if kind == CHECKIN else None, gap, bool(repeats))
 
 
 def sign_of(data: dict[str, Any]) -> str:
@@ -168,3 +171,11 @@ def _reordered(held: Sequence[Held]) -> int:
     return sum(
         later.at_s < earlier.at_s and (later.epoch, later.boot) == (earlier.epoch, earlier.boot) for earlier, later in pairwise(held)
     )
+
+
+def audits(database: Path, what: str) -> list[dict[str, Any]]:
+    """The data of the audit events of one kind that the province holds, in their order."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
+        rows = store.execute("SELECT body FROM events WHERE type = 'vn.gate.audit.v1' ORDER BY rowid").fetchall()
+    found = [json.loads(body)["data"] for (body,) in rows]
+    return [data for data in found if data["what"] == what]

@@ -36,7 +36,10 @@ OUTCOMES: Final = {
     "accept_out": (Sign.ACCEPT_OUT, STEADY.replace('direction = "both"', 'direction = "out"')),
     "already": (Sign.ALREADY, ALONE.replace("duplicate_window_s = 0.0", "duplicate_window_s = 600.0")),
     "refer": (Sign.REFER, ALONE.replace("[policy]", '[policy]\nallow_list = "/etc/gate/no-such-list"')),
-    "unreadable": (Sign.UNREADABLE, STEADY.replace("/var/lib/lab/frames", str(UNREADABLE))),
+    "unreadable": (
+        Sign.UNREADABLE,
+        STEADY.replace("/var/lib/lab/frames", str(UNREADABLE)).replace("[eye]", "[eye]\ncpu_share = 1.0") + "[eye]\ncpu_share = 1.0\n",
+    ),
     "out_of_service": (Sign.OUT_OF_SERVICE, ALONE),
 }
 """Each with the sign that is to be seen, and how a gate comes to show it."""
@@ -51,7 +54,7 @@ def machine(installed: Folder, tmp_path_factory: pytest.TempPathFactory) -> Emul
     folder = installed.copy(tmp_path_factory.mktemp("machine") / "copy", {})
     furnish(folder, GUEST, CONFIGURATION)
     made = Emulated(folder, tmp_path_factory.mktemp("emulated"))
-    (made.share / "plan").write_text("boot outcomes")
+    (made.share / "plan").write_text("boot answers outcomes killed busy renumbered")
     (made.share / "outcomes").mkdir()
     for name, (_, text) in OUTCOMES.items():
         (made.share / "outcomes" / f"{name}.toml").write_text(text)
@@ -107,6 +110,7 @@ def test_each_outcome_does_to_the_lines_what_the_score_writes(machine: Emulated,
     meant = pattern(shipped_score(), sign, "normal", "full").wired(dict.fromkeys(Lamp, False))
     wanted = spoken(meant)
     if meant.standing:
+        print(found["eye"])  # noqa: T201 - what the eye made of it, for the record
         stands(seen_spans(found["changes"]), meant)
         return
     shown = [part for part in showings(found["changes"]) if any(line in part for line in wanted if line != "buzzer")]

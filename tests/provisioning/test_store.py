@@ -18,7 +18,7 @@ from device.core.spans import spans
 from provisioning.province import store as stores
 from provisioning.province.intake import Notice, Received, Refused, judge
 from provisioning.province.store import Coverage, Kept, SqliteStore
-from tests.provisioning.events import EPOCH, Chain
+from tests.provisioning.events import CHECKIN, EPOCH, Chain
 
 NOW = "2026-11-23T10:00:00.000Z"
 KEY = ("gate-07", EPOCH)
@@ -56,6 +56,42 @@ def test_the_same_number_in_another_epoch_or_gate_is_another_event(store: Sqlite
     for chain in (Chain(), Chain(gate="gate-08"), Chain(epoch="0d7c41fb-55c2-4a39-9d0e-5b8d8f0c8e11")):
         assert keep(store, chain.grow(1), 1).stored == 1
     assert (store.counts()["events"], store.counts()["gates"]) == (3, 2)
+
+
+NEXT = "0d7c41fb-55c2-4a39-9d0e-5b8d8f0c8e11"
+
+
+def distinct(path: Path) -> list[tuple[str, int]]:
+    """What happened, each event once, by the number under which it came first."""
+    with closing(sqlite3.connect(path)) as reader:
+        return reader.execute("SELECT epoch, seq FROM distinct_events ORDER BY epoch DESC, seq").fetchall()
+
+
+def test_what_a_gate_sends_again_from_a_new_file_is_one_event_with_two_numbers(store: SqliteStore, tmp_path: Path) -> None:
+    """Acknowledged, chained and counted under its new number, and there once for whoever reads what happened."""
+    keep(store, Chain().grow(3), 1, 2, 3)
+    again = keep(store, Chain(epoch=NEXT).grow(4), 1, 2, 3, 4)
+    assert (again.stored, again.repeats, again.held) == (4, 3, {("gate-07", NEXT): [1, 2, 3, 4]})
+    assert store.coverage(("gate-07", NEXT)) == Coverage(4)
+    assert distinct(tmp_path / "events.sqlite") == [(EPOCH, 1), (EPOCH, 2), (EPOCH, 3), (NEXT, 4)]
+    assert (store.counts()["events"], store.counts()["repeats"], store.counts()["breaks"]) == (7, 3, 0)
+
+
+def test_the_first_sending_may_come_last(store: SqliteStore, tmp_path: Path) -> None:
+    """A message of the old file was still on its way: whichever came first stands."""
+    keep(store, Chain(epoch=NEXT).grow(2), 1, 2)
+    assert keep(store, Chain().grow(2), 2).repeats == 1
+    assert distinct(tmp_path / "events.sqlite") == [(NEXT, 1), (NEXT, 2)]
+
+
+@pytest.mark.parametrize("other", ["content", "gate"])
+def test_one_id_for_two_events_hides_neither(store: SqliteStore, tmp_path: Path, other: str) -> None:
+    """Another content under a known id, or another gate's, is another event, whatever the id says."""
+    keep(store, Chain().grow(1), 1)
+    chain = Chain(epoch=NEXT, gate="gate-08" if other == "gate" else "gate-07")
+    chain.add({**CHECKIN, "subject": "cd" * 32} if other == "content" else CHECKIN)
+    assert keep(store, chain, 1).repeats == 0
+    assert distinct(tmp_path / "events.sqlite") == [(EPOCH, 1), (NEXT, 1)]
 
 
 def test_two_bodies_with_one_number_are_a_conflict_and_the_first_stands(store: SqliteStore) -> None:

@@ -38,14 +38,20 @@ def status() -> dict[str, Any]:
     return found
 
 
+def until(true: Callable[[], object], limit_s: float) -> bool:
+    """Whether something came to hold within the limit."""
+    started = time.monotonic()
+    while not true() and time.monotonic() - started < limit_s:
+        time.sleep(0.05)
+    return bool(true())
+
+
 def wait(true: Callable[[], object], what: str) -> float:
     """Seconds until something holds."""
     started = time.monotonic()
-    while not true():
-        if time.monotonic() - started > LIMIT_S:
-            log = said("journalctl", "-u", "gate", "-u", "gate-eye", "-n", "40", "--no-pager")
-            raise SystemExit(f"not within the limit: {what}; {status()}\n{log}")
-        time.sleep(0.05)
+    if not until(true, LIMIT_S):
+        log = said("journalctl", "-u", "gate", "-u", "gate-eye", "-n", "40", "--no-pager")
+        raise SystemExit(f"not within the limit: {what}; {status()}\n{log}")
     return time.monotonic() - started
 
 
@@ -132,9 +138,9 @@ def situation(name: str) -> dict[str, Any]:
         wait(decided, "a decision before the camera goes")
         said("systemctl", "stop", "gate-eye.service")
     else:
-        wait(lambda: lamps(lines.changes), f"a lamp for {name}")
+        until(lambda: lamps(lines.changes), LIMIT_S)
     time.sleep(OUTCOME_S)
-    return {"changes": lines.stop(), "problems": status().get("problems")}
+    return {"changes": lines.stop(), "problems": status().get("problems"), "eye": status().get("eye")}
 
 
 def lamps(changes: list[tuple[float, str, int]]) -> list[str]:
