@@ -288,8 +288,8 @@ class BrokerSection(_Section):
     """The first connection after start waits a random part of this, so that a town does not connect at once after a power cut."""
     retry_min_s: Annotated[float, Field(ge=0.05, le=60)] = 2.0
     """Shortest wait between attempts."""
-    retry_max_s: Annotated[float, Field(ge=1, le=3_600)] = 300.0
-    """Longest wait between attempts."""
+    retry_max_s: Annotated[float, Field(ge=1, le=3_600)] = 45.0
+    """Longest wait between attempts. With what a hanging attempt takes, a gate is back within 90 s after the line is."""
     backlog_per_s: Annotated[float, Field(gt=0, le=100_000)] = 50.0
     """Cap on old events sent for each second while live ones go first."""
     health_every_s: Annotated[float, Field(ge=1, le=3_600)] = 60.0

@@ -86,6 +86,23 @@ class Authority:
         )
         return papers
 
+    def revoke(self, papers: Papers) -> Path:
+        """A list of revoked certificates that holds this one, valid from yesterday."""
+        now = datetime.now(UTC)
+        serial = x509.load_pem_x509_certificate(papers.cert.read_bytes()).serial_number
+        gone = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - timedelta(days=1)).build()
+        listed = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - timedelta(days=1))
+            .next_update(now + timedelta(days=30))
+            .add_revoked_certificate(gone)
+            .sign(self._key, hashes.SHA256())
+        )
+        path = self.folder / "revoked.pem"
+        path.write_bytes(listed.public_bytes(serialization.Encoding.PEM))
+        return path
+
     def _builder(self, subject: x509.Name, starts: datetime, ends: datetime) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()

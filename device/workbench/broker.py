@@ -48,10 +48,14 @@ class MosquittoProcess:
         self.port = port
         self.log_path = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.configure(settings)
+
+    def configure(self, settings: str) -> None:
+        """Write another configuration, for the next start."""
         # As root Mosquitto would change to a user that may not read this folder.
         user = "user root\n" if os.geteuid() == 0 else ""
         self._config.write_text(f"{user}set_tcp_nodelay true\nlog_dest stderr\n{settings}", encoding="utf-8")
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int | None:

@@ -187,7 +187,7 @@ def site(
 ) -> Iterator[Site]:
     """Everything running. ``port`` differs from the broker's where the gate is to be led through something else."""
     draw(folder / "frames")
-    (folder / "broker").mkdir()
+    (folder / "broker").mkdir(exist_ok=True)
     sections: dict[str, dict[str, Any]] = {
         "camera": {"fps": FPS},
         "policy": {"duplicate_window_s": 0.0, "rearm_s": 0.1},

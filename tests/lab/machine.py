@@ -20,7 +20,7 @@ from tests.lab.folder import Folder, prepare
 UNREADABLE: Final = Path("/var/lib/lab/unreadable")
 ONE_PERSON: Final = Path("/var/lib/lab/one-person")
 SIZE: Final = "2G"
-LIMIT_S: Final = 480.0
+LIMIT_S: Final = 900.0
 
 NEEDLESS: Final = [
     *("usr/share/lintian", "usr/share/perl", "usr/share/perl5", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/uml", "usr/bin/linux.uml"),
