@@ -68,6 +68,7 @@ class Store:
     def __init__(self, connection: sqlite3.Connection, freeze: Freezer, now: ClockReading, floor_ns: int = 0) -> None:
         meta = read_meta(connection)
         self.connection = connection
+        self._opened = now
         self.epoch = meta["epoch"]
         self.clean = meta.get("running") == "0"
         self._freeze = freeze
@@ -166,8 +167,9 @@ class Store:
     def freeze(self, upto: int, now: ClockReading, grace_ns: int = 0) -> None:
         """Make the bodies of waiting events up to ``upto``, in order, at most ``FREEZE_BATCH`` in one transaction.
 
-        An event of this boot whose time is not known yet is left, with all
-        after it, until it is ``grace_ns`` old. Raises sqlite3.Error, and
+        An event whose time is not known yet is left, with all after it, until
+        it is ``grace_ns`` old, or of an earlier boot, until the file has been
+        open for so long. Raises sqlite3.Error, and
         JournalError when the freezer works for no event at all.
         """
         before = replace(self.tally)
@@ -205,8 +207,11 @@ class Store:
         return True
 
     def _too_early(self, at: ClockReading, now: ClockReading, grace_ns: int) -> bool:
-        known = stamp(at, self.line).clock is not ClockState.UNSYNCED
-        return not known and at.boot_id == now.boot_id and now.boot_ns - at.boot_ns < grace_ns
+        if stamp(at, self.line).clock is not ClockState.UNSYNCED:
+            return False
+        # What an earlier boot left gets its bounds from this one's clock, and waits for it from the opening on.
+        since_ns = at.boot_ns if at.boot_id == now.boot_id else self._opened.boot_ns
+        return now.boot_id == self._opened.boot_id and now.boot_ns - since_ns < grace_ns
 
     def _body(self, seq: int, record: Record) -> bytes | None:
         """The body, which becomes the chain's new end; None where the freezer cannot make one."""

@@ -284,6 +284,34 @@ def test_events_of_an_unsynced_boot_wait_for_the_clock_as_long_as_allowed(open_j
     assert [parsed(one)["clock"] for one in journal.waiting(0, 10)] == ["unsynced", "corrected"]
 
 
+def test_events_of_an_earlier_boot_wait_for_this_ones_clock_too(open_journal: Opener, clock: FakeClock) -> None:
+    """A broker is often reached before a time server: without the wait what could have bounds would be published without."""
+    clock.restart("boot-2")
+    journal = open_journal(unsynced_grace_s=15.0)
+    settle([journal.record(checkin(clock, number)) for number in range(1, 4)])
+    clock.advance(100)
+    journal.close()
+    clock.restart("boot-3")
+    journal = open_journal(unsynced_grace_s=15.0)
+    assert list(journal.waiting(0, 10)) == []
+    clock.advance(10)
+    assert list(journal.waiting(0, 10)) == []
+    clock.set_wall(clock.wall_ns + 10**15, trusted=True)
+    assert [parsed(one)["clock"] for one in journal.waiting(0, 10)] == ["bounded"] * 3
+
+
+def test_events_of_an_earlier_boot_do_not_wait_for_ever(open_journal: Opener, clock: FakeClock) -> None:
+    """Where no time server is ever heard the record goes out all the same."""
+    clock.restart("boot-2")
+    journal = open_journal()
+    settle([journal.record(checkin(clock, 1))])
+    journal.close()
+    clock.restart("boot-3")
+    journal = open_journal(unsynced_grace_s=15.0)
+    clock.advance(15)
+    assert [parsed(one)["clock"] for one in journal.waiting(0, 10)] == ["unsynced"]
+
+
 def test_a_small_window_far_ahead_freezes_all_before_it(open_journal: Opener, clock: FakeClock) -> None:
     """The live lane asks for two events behind hundreds that have no body yet: they come, chained to those."""
     clock.restart("boot-2")

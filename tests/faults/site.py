@@ -69,7 +69,8 @@ class Site:
         """Start the gate, as a service manager would."""
         command = [*self.wrap, sys.executable, "-m", "tests.faults.witnessed_gate", str(self.stage.config_path), str(self.witness)]
         with self.log.open("ab") as log:
-            self.gate = subprocess.Popen(command, stderr=log, env={**os.environ, **self.environment})
+            zero = {"GATE_TEST_MONOTONIC_ZERO_NS": str(time.time_ns() - time.monotonic_ns())}
+            self.gate = subprocess.Popen(command, stderr=log, env={**os.environ, **zero, **self.environment})
 
     def start_collector(self) -> None:
         """Start the province's collector and wait until it is subscribed."""
