@@ -116,9 +116,13 @@ def check_config(options: argparse.Namespace) -> int:
 def events(options: argparse.Namespace) -> int:
     """What stands in the record."""
     from device.config import load
-    from device.workbench.events import print_events
+    from device.workbench.events import print_events, print_verdict
 
-    return print_events(load(_config(options)).journal.path, as_json=options.json, limit=options.limit)
+    config = load(_config(options))
+    if options.verify:
+        cert = None if config.broker is None else config.broker.cert
+        return print_verdict(config.journal.path, cert, as_json=options.json)
+    return print_events(config.journal.path, as_json=options.json, limit=options.limit)
 
 
 def status(options: argparse.Namespace) -> int:
@@ -203,6 +207,7 @@ def _check_config_arguments(verb: argparse.ArgumentParser) -> None:
 
 def _events_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--limit", type=int, default=50, metavar="N", help="the newest N (default: 50; 0 for all)")
+    verb.add_argument("--verify", action="store_true", help="check that nothing in the record was changed, moved, put in or taken out")
 
 
 def _update_arguments(verb: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from typing import Self
 
 from device.core.timeline import Stamp, stamp
 from device.core.types import Channel, ClockReading, Stored
-from device.edges.journal_rows import RowDamaged, RowKind, Sheet, State, reading_of, record_of
+from device.edges.journal_rows import Row, RowDamaged, RowKind, Sheet, State, reading_of, record_of
 from device.edges.journal_schema import Connect, open_for_reading, read_meta, read_timeline, sqlite_connect
 from device.errors import JournalError
 
@@ -163,12 +163,49 @@ class JournalReader:
         except sqlite3.Error as error:
             raise JournalError(f"{self._path}: the record cannot be read: {error}") from error
 
+    def bodies(self) -> Iterator[tuple[int, bytes | None]]:
+        """Number and body of each event that was made ready to be sent and is still there, in order.
+
+        The body is None for a row that is not what was written: its checksums
+        say so, or it has no body although a later one has.
+        """
+        bare: list[int] = []
+        for state, seq, row, sheet in self._rows():
+            body = _body(row, sheet)
+            if body == b"":
+                # A dead letter may never have had one.
+                bare += [] if state == State.DEAD else [seq]
+                continue
+            yield from ((other, None) for other in bare)
+            bare.clear()
+            yield seq, body
+
+    def _rows(self) -> Iterator[tuple[int, int, Row, bytes]]:
+        query = (
+            "SELECT state, sheet, seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc FROM event "
+            "WHERE state < 5 ORDER BY seq"
+        )
+        try:
+            for state, sheet, *row in self._connection.execute(query):
+                yield state, row[0], tuple(row), sheet
+        except sqlite3.Error as error:
+            raise JournalError(f"{self._path}: the record cannot be read: {error}") from error
+
     def _from(self, newest: int | None) -> int:
         if newest is None:
             return 0
         query = "SELECT seq FROM event WHERE state < 5 ORDER BY seq DESC LIMIT ?"
         seqs = [seq for (seq,) in self._connection.execute(query, (newest,))]
         return seqs[-1] if seqs else 0
+
+
+def _body(row: Row, sheet: bytes) -> bytes | None:
+    """The body of a row: empty where it has none yet, None where the row is not what was written."""
+    try:
+        record_of(row)
+        return Sheet.unpack(sheet).body or b""
+    except RowDamaged:
+        return None
 
 
 def _open_any(path: Path, connect: Connect) -> sqlite3.Connection:

@@ -81,6 +81,16 @@ def load_signing_key(path: Path) -> SigningKey:
     raise KeyUnusable(f"{path}: signing needs a P-256 or Ed25519 private key, this is {type(key).__name__}")
 
 
+def load_certificate(path: Path) -> x509.Certificate:
+    """The certificate in a PEM file, to verify with. Raises KeyUnusable, naming the file."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except OSError as error:
+        raise KeyUnusable(f"{path}: the certificate to verify with cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise KeyUnusable(f"{path}: not a certificate in PEM form") from error
+
+
 def _verifying(key: VerifyingKey | x509.Certificate) -> VerifyingKey:
     public = key.public_key() if isinstance(key, x509.Certificate) else key
     if isinstance(public, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from device.core.chain import Fault, Finding, examine, link, sentence
 from device.core.reasons import SENTENCES, Reason
 from device.core.timeline import ClockState
 from device.core.types import Channel
-from device.core.wire import time_text
+from device.core.wire import split_signature, time_text
 from device.edges.journal_reader import JournalReader
+from device.edges.signer import load_certificate, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,46 @@ def print_events(path: Path, *, as_json: bool, limit: int) -> int:
     for line in lines(path, limit):
         print(json.dumps(line, ensure_ascii=False) if as_json else _sentence(line))
     return 0
+
+
+def print_verdict(path: Path, cert: Path | None, *, as_json: bool) -> int:
+    """Whether what is still in the record is what was recorded. Returns 1 where it is not. Raises JournalError, ConfigError.
+
+    ``cert`` is the gate's certificate, under whose key each event was signed.
+    """
+    findings, count = verdict(path, cert)
+    if as_json:
+        told = [{"seq": one.seq, "last": one.last, "fault": one.fault.value} for one in findings]
+        print(json.dumps({"events": count, "findings": told}))
+    else:
+        for finding in findings:
+            print(sentence(finding))
+        good = "toàn vẹn · whole" if not findings else f"{len(findings)} lỗi · faults"
+        print(f"{count} sự kiện · events: {good}")
+    return 1 if findings else 0
+
+
+def verdict(path: Path, cert: Path | None) -> tuple[list[Finding], int]:
+    """What is wrong with the events that are ready to be sent, and how many those are.
+
+    Numbers that are not there are no fault here: the gate erases what the
+    province has. Whether that was all of them the province can tell.
+    """
+    certificate = None if cert is None else load_certificate(cert)
+    links, findings = [], []
+    with JournalReader(path) as journal:
+        for seq, body in journal.bodies():
+            found = None if body is None else link(journal.epoch, seq, body)
+            if body is None or found is None:
+                findings.append(Finding(seq, Fault.UNREADABLE, seq))
+                continue
+            links.append(found)
+            if certificate is not None:
+                signed, signature = split_signature(body)
+                if signature is None or not verify(certificate, signed, signature):
+                    findings.append(Finding(seq, Fault.SIGNATURE, seq))
+    findings += examine(links, holes=False)
+    return sorted(findings, key=lambda finding: (finding.seq, finding.fault)), len(links)
 
 
 def lines(path: Path, limit: int) -> Iterator[dict[str, Json]]:
