@@ -61,8 +61,7 @@ def bodies(tmp_path: Path, papers: Papers) -> list[bytes]:
     with closing(SqliteJournal(tmp_path / "journal.sqlite", section(), clock, freeze)) as journal:
         for number in range(EVENTS):
             journal.record(checkin(clock, number)).result(10)
-        out = [one.body for one in journal.waiting(0, 1000)]
-    return out
+        return [one.body for one in journal.waiting(0, 1000)]
 
 
 def gate_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[tuple[int, str]]]:
