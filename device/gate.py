@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from device import config as configuration
 from device.checks import check_needed, rules
+from device.confinement import keep_memory_private
 from device.core import timeline
 from device.core.machine import State
 from device.core.problems import Problem
@@ -335,6 +336,7 @@ def _below(value: int | None, limit: int) -> bool:
 
 def run_daemon(config_path: Path) -> int:
     """The daemon, until SIGTERM or SIGINT. Returns the exit code."""
+    keep_memory_private()
     config = configuration.load(config_path)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import IO, Final
 
 from device.config import GateConfig
+from device.confinement import WIPING
 from device.core.link import DATAGRAM_LIMIT_BYTES, PARENT_VARIABLE, BadDatagram, Beat, Glimpse, Message, Trouble, decode
 from device.core.types import Json, Sighting
 from device.edges.child import Child, wait_readable
@@ -81,7 +82,7 @@ class EyeLink:
         except OSError as error:
             self._lock.close()
             raise ConfigError(f"{self._key}: no socket can be made at {self._path}: {error.strerror}") from error
-        own = {PARENT_VARIABLE: str(os.getpid()), "OPENBLAS_NUM_THREADS": "1"}
+        own = {PARENT_VARIABLE: str(os.getpid()), "OPENBLAS_NUM_THREADS": "1", **WIPING}
         self._child = Child(command, clock, own) if command is not None and config.eye.socket is None else None
         if self._child:
             self._child.tend()

@@ -137,7 +137,7 @@ _Y800: Final = int.from_bytes(b"Y800", "little")
 
 
 class ZbarDecoder:
-    """libzbar through the handle that pyzbar has loaded: QR only, raw bytes, one scanner for good.
+    """libzbar through the handle that pyzbar has loaded: QR only, raw bytes, one scanner until it has read something.
 
     Parts of a structured-append set come as PARTIAL, or as one symbol with
     components where the whole set is in the frame; both are ``partial`` here.
@@ -153,10 +153,19 @@ class ZbarDecoder:
         except ImportError as error:
             raise MissingPackage(f"reading codes needs the package `libzbar0`: {error}") from error
         self._components = self._zbar.zbar_function("zbar_symbol_get_components", ctypes.c_void_p, ctypes.POINTER(self._zbar.zbar_symbol))
-        self._scanner = self._zbar.zbar_image_scanner_create()
+        self._scanner = self._new_scanner()
+
+    def _new_scanner(self) -> object:
+        scanner = self._zbar.zbar_image_scanner_create()
         for symbology, setting, value in ((_EVERY_SYMBOLOGY, _ENABLE, 0), (_QR, _ENABLE, 1), (_QR, _BINARY, 1)):
-            if self._zbar.zbar_image_scanner_set_config(self._scanner, symbology, setting, value) != 0:
+            if self._zbar.zbar_image_scanner_set_config(scanner, symbology, setting, value) != 0:
                 raise DecoderBroken(f"libzbar refuses setting {setting} of symbology {symbology}")
+        return scanner
+
+    def _forget(self) -> None:
+        """A scanner keeps the last symbols, with what they hold, to use their memory again: another one knows nobody."""
+        self._zbar.zbar_image_scanner_destroy(self._scanner)
+        self._scanner = self._new_scanner()
 
     def look(self, pixels: Luma) -> Look:
         """See ``Decoder``. Reads no symbol with fewer than about 2.5 pixels a module."""
@@ -169,11 +178,13 @@ class ZbarDecoder:
             self._zbar.zbar_image_set_format(image, _Y800)
             self._zbar.zbar_image_set_size(image, contiguous.shape[1], contiguous.shape[0])
             self._zbar.zbar_image_set_data(image, contiguous.ctypes.data_as(ctypes.c_void_p), contiguous.size, None)
-            if self._zbar.zbar_scan_image(self._scanner, image) <= 0:
-                return Look()
-            return Look(tuple(self._readings(image)))
+            read = self._zbar.zbar_scan_image(self._scanner, image) > 0
+            found = Look(tuple(self._readings(image))) if read else Look()
         finally:
             self._zbar.zbar_image_destroy(image)
+        if read:
+            self._forget()
+        return found
 
     def _readings(self, image: object) -> Iterable[Reading]:
         symbol = self._zbar.zbar_image_first_symbol(image)

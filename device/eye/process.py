@@ -12,13 +12,13 @@ import resource
 import signal
 from typing import Final
 
+from device.confinement import keep_memory_private
 from device.core.link import PARENT_VARIABLE
 
 DATA_LIMIT_BYTES: Final = 1 << 30
 """Private memory. The largest picture that is let in, 25 megapixels with transparency, takes less than half of it."""
 
 _PR_SET_PDEATHSIG: Final = 1
-_PR_SET_DUMPABLE: Final = 4
 
 
 class FrameAlarm:
@@ -44,10 +44,8 @@ class FrameAlarm:
 
 def restrict() -> None:
     """No core dumps, which would hold frames; no reading of this process's memory by others; a bound on memory."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    keep_memory_private()
     _lower(resource.RLIMIT_DATA, DATA_LIMIT_BYTES)
-    # A core dump that goes through a pipe ignores the limit above; this it does not.
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _lower(limit: int, value: int) -> None:

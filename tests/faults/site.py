@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from device.confinement import WIPING
 from device.workbench import foreign, people
 from device.workbench.scenes import View, scene
 from device.workbench.stage import Stage, start_collector, stop_process
@@ -70,7 +71,7 @@ class Site:
         command = [*self.wrap, sys.executable, "-m", "tests.faults.witnessed_gate", str(self.stage.config_path), str(self.witness)]
         with self.log.open("ab") as log:
             zero = {"GATE_TEST_MONOTONIC_ZERO_NS": str(time.time_ns() - time.monotonic_ns())}
-            self.gate = subprocess.Popen(command, stderr=log, env={**os.environ, **zero, **self.environment})
+            self.gate = subprocess.Popen(command, stderr=log, env={**os.environ, **zero, **WIPING, **self.environment})
 
     def start_collector(self) -> None:
         """Start the province's collector and wait until it is subscribed."""

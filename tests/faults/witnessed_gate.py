@@ -17,6 +17,7 @@ from pathlib import Path
 
 import device.gate
 from device import config as configuration
+from device.confinement import keep_memory_private
 from device.core.player import Snapshot
 from device.core.types import Sign
 from device.edges import clock
@@ -73,6 +74,7 @@ def move_clock(folder: Path) -> None:
 
 def main(config_path: Path, witness_path: Path) -> None:
     """Run until SIGTERM, or until killed."""
+    keep_memory_private()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if "GATE_TEST_CLOCK" in os.environ:

@@ -17,7 +17,6 @@ from device.workbench.foreign import payment_code
 from tests.lab import service
 from tests.lab.folder import Folder, prepare
 
-UNREADABLE: Final = Path("/var/lib/lab/unreadable")
 ONE_PERSON: Final = Path("/var/lib/lab/one-person")
 SIZE: Final = "2G"
 LIMIT_S: Final = 900.0
@@ -88,7 +87,6 @@ def furnish(folder: Folder, scripts: Path, configuration: str) -> None:
     """A gate with its configuration, and the guest's script as a service that is started last and powers off."""
     service.furnish(folder, configuration, people_seen=4, refused=[payment_code("0123456789")])
     upper = folder.scratch / "upper"
-    service.draw(upper / UNREADABLE.relative_to("/"), 1, spoilt=True)
     service.draw(upper / ONE_PERSON.relative_to("/"), 1)
     shutil.copytree(scripts, upper / "opt/lab/tests/lab/guest", dirs_exist_ok=True)
     service.write(upper / "etc/systemd/system/lab.service", LAB_UNIT)

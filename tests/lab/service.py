@@ -64,23 +64,17 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def draw(folder: Path, count: int, refused: Sequence[bytes] = (), *, spoilt: bool = False) -> None:
-    """Cards of different people and other codes, each for a few frames, with an empty view between them.
-
-    ``spoilt`` ones are held up for longer, and cannot be read: their middle is gone.
-    """
+def draw(folder: Path, count: int, refused: Sequence[bytes] = ()) -> None:
+    """Cards of different people and other codes, each for a few frames, with an empty view between them."""
     write(folder / "README", "made-up cards\n")
     noise = np.random.default_rng(11)
     nobody = empty_scene(noise, (640, 480))
     codes = [*(people.citizen_card(person) for person in people.people(count, people.seeded(11))), *refused]
     for number, code in enumerate(codes):
         card = scene([code], View(px_per_module=4), noise, (640, 480))
-        if spoilt:
-            card[95:185, 445:535] = card[95:185, 445:535][::-1].copy()
-        for step, picture in enumerate([*[card] * (16 if spoilt else 3), *[nobody] * 8]):
+        for step, picture in enumerate([*[card] * 3, *[nobody] * 8]):
             path = folder / f"{number:03d}-{step:02d}.png"
-            # An emulated processor needs seconds for a whole frame with a code that cannot be read.
-            Image.fromarray(picture[30:242, 382:594] if spoilt else picture).save(path)
+            Image.fromarray(picture).save(path)
             path.chmod(0o644)
 
 
