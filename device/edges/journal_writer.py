@@ -122,6 +122,7 @@ class Writer:
         self._writing_since_ns: int | None = None
         self._slow_ns: int | None = None
         self._passed_over = 0
+        self._making_room = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         file.on_damage = lambda: self._enlist(Job(self._mistrust))
 
@@ -317,7 +318,8 @@ class Writer:
             self._writing_since_ns = None
         self._publish()
         self._settle(records, seqs)
-        self._guarded(self._keep_bounds)
+        if not self._making_room:
+            self._guarded(self._keep_bounds)
         if self.file.wal_bytes > 4 * WAL_BYTES:
             self._guarded(self.file.store.checkpoint)
 
@@ -356,12 +358,17 @@ class Writer:
             self.file.store.checkpoint()
 
     def _keep_bounds(self) -> None:
+        """Records are let in between the steps; they do not begin to make room themselves, or this would go as deep as people come."""
         upkeep = self.file.upkeep
-        while upkeep.over():
-            dropped = upkeep.make_room(self._clock.reading())
-            if not (upkeep.purge() or dropped):
-                break
-            self._serve()
+        self._making_room = True
+        try:
+            while upkeep.over():
+                dropped = upkeep.make_room(self._clock.reading())
+                if not (upkeep.purge() or dropped):
+                    break
+                self._serve()
+        finally:
+            self._making_room = False
 
     def _recover_and_tend(self) -> None:
         if self.trouble is not None:

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -94,6 +95,29 @@ def test_a_full_record_drops_the_oldest_and_tells_of_all_of_it_in_one_event(open
     assert gap["oldest"] == "2026-09-21T14:13:21.000Z"
     assert "2026-09-21T15" < str(gap["newest"]) < kept
     assert journal.stats()["dropped"] == gap["count"]
+
+
+def test_people_who_pass_while_room_is_made_do_not_pile_up_in_the_writer(opener: Opener, clock: FakeClock) -> None:
+    """Each step of making room lets records in, which must not begin to make room themselves: that went as deep as people came."""
+    journal = opener(max_rows=1000)
+    futures = [journal.record(checkin(clock, number)) for number in range(9_000)]
+    done = threading.Event()
+
+    def pass_on() -> None:
+        """Somebody stands at the gate all the time."""
+        while not done.wait(0.0005):
+            futures.append(journal.record(checkin(clock, len(futures))))
+
+    crowd = threading.Thread(target=pass_on)
+    crowd.start()
+    try:
+        journal.maintain()
+    finally:
+        done.set()
+        crowd.join()
+    assert journal.alive
+    assert len(settle(futures)) == len(set(settle(futures))) == len(futures)
+    assert journal.bounds().waiting <= 1000
 
 
 def test_the_chain_can_be_followed_over_a_gap(opener: Opener, clock: FakeClock) -> None:
