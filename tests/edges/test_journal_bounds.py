@@ -116,7 +116,8 @@ def test_people_who_pass_while_room_is_made_do_not_pile_up_in_the_writer(opener:
         done.set()
         crowd.join()
     assert journal.alive
-    assert len(settle(futures)) == len(set(settle(futures))) == len(futures)
+    assert len(set(settle(futures))) == len(futures)
+    journal.maintain()
     assert journal.bounds().waiting <= 1000
 
 
