@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 SYNCS: Final = "fdatasync,fsync"
 WRITES: Final = "pwrite64,write,ftruncate"
@@ -23,8 +20,6 @@ def disturbed(pid: int, files: Sequence[Path], calls: str, fault: str) -> Iterat
 
     Gives the file in which each disturbed call is written down.
     """
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
     trace = files[0].with_name("disturbed.log")
     command = ["strace", "-f", "-q", "-o", str(trace), "-p", str(pid), "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}"]
     for path in files:

@@ -30,6 +30,8 @@ SCALE: Final = float(os.environ.get("GATE_FAULT_SCALE", "0.02"))
 """Outages are so much shorter than real ones, and so are the waits between attempts. 1 is the long form: real minutes, real waits."""
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300 if SCALE < 1 else 3 * 3600)]
 
+LONG: Final = pytest.mark.soak
+"""Left to the long form: CI has so many minutes."""
 NOTICED_S: Final = 40.0
 """After so long without a sign from the other side a gate gives a connection up."""
 LEAST_WAITS: Final = {"retry_min_s": 0.05, "retry_max_s": 1.0}
@@ -43,8 +45,6 @@ GPRS: Final = 40_000 / 8
 @pytest.fixture
 def line(request: pytest.FixtureRequest) -> Iterator[Wire]:
     """A line of its own for each test, so that several may run at once."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may make networks")
     number = sum(request.node.name.encode()) % 200 + 2
     with wire(number) as made:
         yield made
@@ -109,9 +109,9 @@ def finish(one: Site, what: str, more: str = "") -> Findings:
 @pytest.mark.parametrize(
     ("name", "weather"),
     [
-        ("delay 400 ms", Weather(delay_s=0.2, jitter_s=0.02)),
+        pytest.param("delay 400 ms", Weather(delay_s=0.2, jitter_s=0.02), marks=LONG),
         ("loss 15 %", Weather(loss=0.15, delay_s=0.02)),
-        ("reordering 30 %", Weather(delay_s=0.05, reorder=0.3)),
+        pytest.param("reordering 30 %", Weather(delay_s=0.05, reorder=0.3), marks=LONG),
         ("2G", Weather(delay_s=0.3, jitter_s=0.15, loss=0.02, rate_bytes_s=GPRS)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -140,14 +140,21 @@ def stop_broker(_line: Wire, one: Site) -> None:
     one.down({"broker"})
 
 
-@pytest.mark.parametrize("trouble", [fall_silent, open_half, stop_broker], ids=lambda trouble: trouble.__name__)
-@pytest.mark.parametrize("name", OUTAGES)
+IN_SHORT: Final = [("15/15", fall_silent), ("5/5", open_half), ("5/5", stop_broker)]
+
+
+@pytest.mark.parametrize(
+    ("name", "trouble"),
+    [
+        pytest.param(name, trouble, id=f"{name}-{trouble.__name__}", marks=() if (name, trouble) in IN_SHORT else LONG)
+        for trouble in (fall_silent, open_half, stop_broker)
+        for name in OUTAGES
+    ],
+)
 def test_an_outage_costs_no_event_and_ends_within_90_seconds(
     line: Wire, tmp_path: Path, name: str, trouble: Callable[[Wire, Site], None]
 ) -> None:
     """Away and back again, with the waits of a real gate in proportion; quiet while it is away."""
-    if SCALE < 1 and name != "5/5" and (name, trouble) != ("15/15", fall_silent):
-        pytest.skip("the long form only: GATE_FAULT_SCALE=1")
     away_s, back_s = (60 * minutes * SCALE for minutes in OUTAGES[name])
     waits = {key: max(least, BrokerSection.model_fields[key].default * SCALE) for key, least in LEAST_WAITS.items()}
     fps = 5.0 if SCALE < 1 else 1.0
@@ -263,7 +270,7 @@ def rude(client: socket.socket) -> None:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-@pytest.mark.parametrize("answer", [portal, mute, rude], ids=lambda answer: answer.__name__)
+@pytest.mark.parametrize("answer", [portal, *(pytest.param(one, marks=LONG) for one in (mute, rude))], ids=lambda answer: answer.__name__)
 def test_somebody_else_on_the_brokers_port_costs_no_event(line: Wire, tmp_path: Path, answer: Callable[[socket.socket], None]) -> None:
     """The broker is away, and its port answers as something else; then it is back."""
     with behind(line, tmp_path) as (one, papers):
@@ -294,7 +301,7 @@ WRONG: Final = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("name", [name if name in {"expired", "gate revoked"} else pytest.param(name, marks=LONG) for name in WRONG])
 def test_a_wrong_certificate_costs_no_event_and_is_named(line: Wire, tmp_path: Path, name: str) -> None:
     """The broker comes back with papers that must not be taken, or takes the gate's no more; then all is well again."""
     with behind(line, tmp_path) as (one, papers):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import subprocess
 import sys
 import time
@@ -104,8 +103,6 @@ def test_nobody_is_named_in_any_file_in_the_log_or_in_the_province(tmp_path: Pat
 
 def test_a_payload_lives_in_memory_for_one_decision(tmp_path: Path) -> None:
     """The memory of gate and eye is read from outside: while people pass it holds the latest, and then nobody."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may read the memory of others")
     needles = [text.encode() for text in identities() if len(text.encode()) >= LEAST]
     with watched(tmp_path) as one:
         one.wait_answers(CODES, limit_s=60)

@@ -18,7 +18,7 @@ from tests.faults.wire import Wire
 __all__ = ["line"]
 
 MINUTES: Final = float(os.environ.get("GATE_SOAK_MINUTES", "60"))
-SHORT_MINUTES: Final = 1.0
+SHORT_MINUTES: Final = 0.75
 EVERY_S: Final = 5.0
 MIB: Final = 1 << 20
 WAL_LIMIT: Final = 20 * MIB

@@ -21,6 +21,8 @@ from tests.faults.site import Site, say, site
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
+LONG: Final = pytest.mark.soak
+"""Left to the long form: CI has so many minutes."""
 ANSWERS: Final = 12
 MOST: Final = 1000
 FLIPS: Final = 3
@@ -57,9 +59,9 @@ def latest_lamps(one: Site, since: int) -> float:
     ("calls", "fault", "states"),
     [
         (SYNCS, "error=EIO", {"degraded"}),
-        (WRITES, "error=EIO", {"degraded"}),
+        pytest.param(WRITES, "error=EIO", {"degraded"}, marks=LONG),
         (WRITES, "error=ENOSPC", {"degraded"}),
-        (WRITES, "error=EROFS", {"degraded"}),
+        pytest.param(WRITES, "error=EROFS", {"degraded"}, marks=LONG),
         (SYNCS, "delay_enter=5s", {"slow"}),
     ],
     ids=["fsync fails", "writes fail", "no room", "read-only", "fsync takes 5 s"],
@@ -91,8 +93,6 @@ def test_a_failing_card_stops_no_lamp_and_costs_no_event(tmp_path: Path, calls: 
 @pytest.fixture
 def small_card(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB for the record alone."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount")
     state = tmp_path / "gate" / "state"
     state.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "none", str(state)], check=True)
@@ -217,7 +217,11 @@ def newer(record: Path, _one: Site) -> None:
         db.commit()
 
 
-@pytest.mark.parametrize("damage", [flip, flip_wal, truncate, lose_wal, garbage, foreign, newer], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize(
+    "damage",
+    [flip_wal, truncate, garbage, *(pytest.param(damage, marks=LONG) for damage in (flip, lose_wal, foreign, newer))],
+    ids=lambda damage: damage.__name__,
+)
 def test_a_damaged_record_is_replaced_and_what_can_be_read_reaches_the_province(
     tmp_path: Path, damage: Callable[[Path, Site], None]
 ) -> None:
