@@ -28,7 +28,7 @@ WEEK: Final = 14_000
 MONTHS: Final = 500_000
 """As many as a record holds by its default bound of rows; the default bound of bytes comes first, so it is lifted here."""
 ROWS: Final = 2 * MONTHS
-ROOM: Final = 4 << 30
+ROOM_MIB: Final = 4096
 WAITING: Final = int(os.environ.get("GATE_ABSENCE_EVENTS", str(MONTHS)))
 PER_S: Final = 50.0
 LIVE_S: Final = 2.0
@@ -43,7 +43,7 @@ def fill(folder: Path, count: int) -> None:
     clock = SystemClock()
     with closing(
         SqliteJournal(
-            folder / "journal.sqlite", section(max_rows=ROWS, max_bytes=ROOM), clock, partial(wire.freeze_event, sign=None, gate=GATE_ID)
+            folder / "journal.sqlite", section(max_rows=ROWS, max_mib=ROOM_MIB), clock, partial(wire.freeze_event, sign=None, gate=GATE_ID)
         )
     ) as journal:
         for start in range(0, count, 1000):
@@ -76,7 +76,7 @@ def drain(folder: Path, count: int, seconds: float, *, fps: float = 2.0) -> None
     overrides: dict[str, Any] = {
         "broker": {"backlog_per_s": PER_S},
         "camera": {"fps": fps},
-        "journal": {"max_rows": ROWS, "max_bytes": ROOM},
+        "journal": {"max_rows": ROWS, "max_mib": ROOM_MIB},
     }
     started = time.monotonic()
     with site(folder, overrides=overrides) as one:
