@@ -187,6 +187,12 @@ class Store:
             if self.tally != before:
                 self.write_tally()
 
+    def before_gap(self) -> int:
+        """The newest number before the first gap event that has no body yet; the newest of all where there is none."""
+        query = "SELECT min(seq) FROM event WHERE kind = 2 AND state = 2 AND seq > ?"
+        (first,) = self.connection.execute(query, (self.tally.frozen,)).fetchone()
+        return self.tally.newest if first is None else int(first) - 1
+
     def _freeze_row(self, row: Row, sheet: bytes, now: ClockReading, grace_ns: int) -> bool:
         """False to stop here."""
         seq = int(row[0])

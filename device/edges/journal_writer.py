@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from device.core.figures import Figure
 from device.core.timeline import Timeline
-from device.core.types import Receipt
+from device.core.types import ClockReading, Receipt
 from device.core.wire import Storage
 from device.edges import journal_opening
 from device.edges.journal_file import JournalFile
@@ -37,6 +37,8 @@ FLUSH_AFTER_NS: Final = 30_000_000_000
 UPKEEP_EVERY_NS: Final = 60_000_000_000
 WAL_BYTES: Final = 4 * 1024 * 1024
 """A WAL above this is brought into the main file when nobody waits, and above four times this in any case."""
+NEVER_NS: Final = 1 << 62
+"""The minute's upkeep gives no body to an event whose time may still become known."""
 SLOW_NS: Final = 1_000_000_000
 """A card that takes so long for one event is slow: somebody should know before it fails altogether."""
 SLOW_FOR_NS: Final = 60_000_000_000
@@ -384,13 +386,31 @@ class Writer:
         store, upkeep = self.file.store, self.file.upkeep
         with store.transaction():
             store.see(now)
-        steps: tuple[Callable[[], bool], ...] = (partial(upkeep.expire, now), partial(upkeep.forget, now), upkeep.purge)
+        steps: tuple[Callable[[], bool], ...] = (
+            partial(upkeep.expire, now),
+            partial(upkeep.forget, now),
+            upkeep.purge,
+            partial(self._make_ready, now),
+        )
         for step in steps:
             while step():
                 self._serve()
         upkeep.shrink()
         self.file.tidy(now)
         store.checkpoint()
+
+    def _make_ready(self, now: ClockReading) -> bool:
+        """Make bodies of events whose time is known; whether it is worth coming back for more.
+
+        The chain allows no leap, so after months without a province the first
+        live event would wait until all before it have bodies. A gap event
+        still grows as long as it has none, and is left so.
+        """
+        store = self.file.store
+        frozen = store.tally.frozen
+        if store.tally.unfrozen:
+            store.freeze(store.before_gap(), now, NEVER_NS)
+        return store.tally.frozen > frozen
 
     def _flush(self, least: int = 1) -> None:
         """Erase what was confirmed, or mark it where it is to be kept, until fewer than ``least`` are left."""

@@ -312,6 +312,28 @@ def test_events_of_an_earlier_boot_do_not_wait_for_ever(open_journal: Opener, cl
     assert [parsed(one)["clock"] for one in journal.waiting(0, 10)] == ["unsynced"]
 
 
+def unfrozen(journal: SqliteJournal) -> int:
+    """How many waiting events have no body."""
+    view = journal._writer.view  # noqa: SLF001  whether bodies were made is not asked for elsewhere
+    assert view is not None
+    return view.tally.unfrozen
+
+
+def test_upkeep_makes_bodies_while_nobody_asks(open_journal: Opener, clock: FakeClock) -> None:
+    """After months without a province the newest event can go out at once; what may still get a better time is left alone."""
+    journal = open_journal()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 401)])
+    journal.maintain()
+    assert unfrozen(journal) == 0
+    journal.close()
+    clock.restart("boot-2")
+    journal = open_journal()
+    settle([journal.record(checkin(clock, number)) for number in range(401, 411)])
+    journal.maintain()
+    assert unfrozen(journal) == 10
+    assert chained(journal.waiting(0, 1000))
+
+
 def test_a_small_window_far_ahead_freezes_all_before_it(open_journal: Opener, clock: FakeClock) -> None:
     """The live lane asks for two events behind hundreds that have no body yet: they come, chained to those."""
     clock.restart("boot-2")

@@ -50,6 +50,7 @@ def fill(folder: Path, count: int) -> None:
             futures = [journal.record(old(checkin(clock, number))) for number in range(start, min(count, start + 1000))]
             for future in futures:
                 future.result(60)
+        journal.maintain()  # as each minute
 
 
 def old(entry: Entry) -> Entry:
