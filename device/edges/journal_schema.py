@@ -73,12 +73,22 @@ def open_for_writing(path: Path, connect: Connect) -> sqlite3.Connection:
         "synchronous = FULL",
         "secure_delete = ON",
         "temp_store = MEMORY",
+        "cache_size = -1024",
         # The writer makes checkpoints itself, when nobody waits for a lamp.
         "wal_autocheckpoint = 0",
         # A damaged file must give errors, not endless loops or wrong rows.
         "cell_size_check = ON",
         "trusted_schema = OFF",
     )
+
+
+_READING: Final = (
+    "query_only = ON",
+    "trusted_schema = OFF",
+    "temp_store = MEMORY",
+    # KiB. Each of several connections would else fill two megabytes in the course of hours; the system keeps the file's pages anyway.
+    "cache_size = -256",
+)
 
 
 def open_for_reading(path: Path, connect: Connect, *, still: bool = False) -> sqlite3.Connection:
@@ -88,7 +98,7 @@ def open_for_reading(path: Path, connect: Connect, *, still: bool = False) -> sq
     its WAL and without making any file beside it.
     """
     mode = "mode=ro&immutable=1" if still else "mode=ro"
-    return _opened(connect(f"{path.absolute().as_uri()}?{mode}"), "query_only = ON", "trusted_schema = OFF", "temp_store = MEMORY")
+    return _opened(connect(f"{path.absolute().as_uri()}?{mode}"), *_READING)
 
 
 def create(path: Path, connect: Connect, epoch: str) -> sqlite3.Connection:

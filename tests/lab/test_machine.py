@@ -158,7 +158,9 @@ def showings(changes: list[tuple[float, str, int]]) -> list[dict[str, list[tuple
 
 def stands(spans: list[tuple[float, float, str]], meant: Pattern) -> None:
     """A standing sign's lights come again and again as written, and no beep comes sooner than it may."""
-    amber = [(first, last) for first, last, line in spans if line == "amber"]
+    # A gate whose camera is slow to come says so too, and then lets people pass.
+    begun = max((last for _, last, line in spans if line in {"green", "red"}), default=0.0)
+    amber = [(first, last) for first, last, line in spans if line == "amber" and first > begun]
     ((_, length),) = lit(meant.lamps[Lamp.AMBER])
     period = meant.lamps[Lamp.AMBER].length_ms / 1000
     whole = [last - first for first, last in amber if abs(last - first - length) < LATE_S]
