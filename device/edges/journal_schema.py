@@ -91,14 +91,15 @@ _READING: Final = (
 )
 
 
-def open_for_reading(path: Path, connect: Connect, *, still: bool = False) -> sqlite3.Connection:
+def open_for_reading(path: Path, connect: Connect, *, still: bool = False, damaged: bool = False) -> sqlite3.Connection:
     """A connection that cannot write, beside the one that does. Raises sqlite3.Error.
 
     ``still`` reads a file that nobody is writing, as it lies there, without
-    its WAL and without making any file beside it.
+    its WAL and without making any file beside it. ``damaged`` reads what is
+    left of a file that is shorter than it should be, instead of nothing.
     """
     mode = "mode=ro&immutable=1" if still else "mode=ro"
-    return _opened(connect(f"{path.absolute().as_uri()}?{mode}"), *_READING)
+    return _opened(connect(f"{path.absolute().as_uri()}?{mode}"), *(["writable_schema = ON"] if damaged else []), *_READING)
 
 
 def create(path: Path, connect: Connect, epoch: str) -> sqlite3.Connection:

@@ -67,23 +67,15 @@ def carry_over(path: Path, connect: Connect, target: sqlite3.Connection) -> Salv
 def _open_damaged(path: Path, connect: Connect) -> sqlite3.Connection:
     """With its WAL where that is possible, as it lies there otherwise."""
     try:
-        connection = open_for_reading(path, connect)
+        connection = open_for_reading(path, connect, damaged=True)
         try:
-            _bear_damage(connection)
             connection.execute("SELECT count(*) FROM meta").fetchone()
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error:
-        connection = open_for_reading(path, connect, still=True)
-        with suppress(sqlite3.Error):
-            _bear_damage(connection)
+        return open_for_reading(path, connect, still=True, damaged=True)
     return connection
-
-
-def _bear_damage(connection: sqlite3.Connection) -> None:
-    """Let SQLite read the part that is left of a file that is shorter than it should be, instead of nothing."""
-    connection.execute("PRAGMA writable_schema = ON")
 
 
 def _take(row: Row, target: sqlite3.Connection, found: Salvaged) -> None:
