@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from device.core.wire import split_signature
 
 
 class Fault(StrEnum):
@@ -61,6 +63,29 @@ def link(epoch: str, seq: int, body: bytes) -> Link | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return Link(seq, hashlib.sha256(body).hexdigest(), prev if isinstance(prev, str) else None, placed, gap)
+
+
+def examine_bodies(
+    epoch: str, rows: Iterable[tuple[int, bytes | None]], *, holes: bool, is_ours: Callable[[bytes, str], bool] | None = None
+) -> tuple[list[Finding], int]:
+    """What is wrong with the events of one epoch, and how many were looked at. A row whose body is None is not what was written.
+
+    ``is_ours`` says of signed bytes and a signature whether the gate made it;
+    None where nobody knows its key.
+    """
+    links: list[Link] = []
+    found: list[Finding] = []
+    for seq, body in rows:
+        one = None if body is None else link(epoch, seq, body)
+        if body is None or one is None:
+            found.append(Finding(seq, Fault.UNREADABLE, seq))
+            continue
+        links.append(one)
+        signed, signature = split_signature(body)
+        if is_ours is not None and (signature is None or not is_ours(signed, signature)):
+            found.append(Finding(seq, Fault.SIGNATURE, seq))
+    found += examine(links, holes=holes)
+    return sorted(found, key=lambda finding: (finding.seq, finding.fault)), len(links)
 
 
 def examine(links: Sequence[Link], *, holes: bool) -> list[Finding]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from device.core.chain import Fault, Finding, examine, link, sentence
+from device.core.chain import examine_bodies, sentence
 from device.core.reasons import SENTENCES, Reason
 from device.core.timeline import ClockState
 from device.core.types import Channel
-from device.core.wire import split_signature, time_text
+from device.core.wire import time_text
 from device.edges.journal_reader import JournalReader
 from device.edges.signer import load_certificate, verify
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from device.core.chain import Finding
     from device.core.types import Json
     from device.edges.journal_reader import Recorded
 
@@ -54,21 +56,9 @@ def verdict(path: Path, cert: Path | None) -> tuple[list[Finding], int]:
     Numbers that are not there are no fault here: the gate erases what the
     province has. Whether that was all of them the province can tell.
     """
-    certificate = None if cert is None else load_certificate(cert)
-    links, findings = [], []
+    is_ours = None if cert is None else partial(verify, load_certificate(cert))
     with JournalReader(path) as journal:
-        for seq, body in journal.bodies():
-            found = None if body is None else link(journal.epoch, seq, body)
-            if body is None or found is None:
-                findings.append(Finding(seq, Fault.UNREADABLE, seq))
-                continue
-            links.append(found)
-            if certificate is not None:
-                signed, signature = split_signature(body)
-                if signature is None or not verify(certificate, signed, signature):
-                    findings.append(Finding(seq, Fault.SIGNATURE, seq))
-    findings += examine(links, holes=False)
-    return sorted(findings, key=lambda finding: (finding.seq, finding.fault)), len(links)
+        return examine_bodies(journal.epoch, journal.bodies(), holes=False, is_ours=is_ours)
 
 
 def lines(path: Path, limit: int) -> Iterator[dict[str, Json]]:

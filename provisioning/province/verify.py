@@ -14,12 +14,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cryptography import x509
 
-from device.core.chain import Fault, Finding, examine, link, sentence
-from device.core.wire import split_signature
+from device.core.chain import Finding, examine_bodies, sentence
 from device.edges.signer import load_certificate, verify
 from device.errors import GateError
 
@@ -44,19 +44,9 @@ def epochs(database: Path, certificates: Mapping[str, x509.Certificate]) -> Iter
 
 
 def _examined(gate: str, epoch: str, rows: Sequence[tuple[int, bytes]], certificate: x509.Certificate | None) -> Epoch:
-    links, findings = [], []
-    for seq, body in rows:
-        found = link(epoch, seq, body)
-        if found is None:
-            findings.append(Finding(seq, Fault.UNREADABLE, seq))
-            continue
-        links.append(found)
-        if certificate is not None:
-            signed, signature = split_signature(body)
-            if signature is None or not verify(certificate, signed, signature):
-                findings.append(Finding(seq, Fault.SIGNATURE, seq))
-    findings += examine(links, holes=True)
-    return Epoch(gate, epoch, len(rows), tuple(sorted(findings, key=lambda finding: (finding.seq, finding.fault))))
+    is_ours = None if certificate is None else partial(verify, certificate)
+    findings, _ = examine_bodies(epoch, rows, holes=True, is_ours=is_ours)
+    return Epoch(gate, epoch, len(rows), tuple(findings))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
