@@ -18,7 +18,7 @@ from tests.mosquitto import Broker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-EACH_S: Final = 2.0
+EACH_S: Final = 1.0
 CODES: Final = itertools.cycle([0x10, 0x80, 0x83, 0x87, 0x97])
 DISCONNECTS: Final = itertools.cycle([0x82, 0x8B, 0x8D, 0x93, 0x97, 0x98, 0x9C])
 MALFORMED: Final = itertools.cycle([b"\x00\x00", b"\xf0\x00", b"\x20\x03\x00\xee\x00", b"\x40\x03\x00\x01\x95", b"\xff" * 20])
@@ -124,7 +124,7 @@ TRICKS: Final[list[Callable[[MqttServer], None]]] = [
 
 
 def test_a_broker_gone_mad_costs_no_event(tmp_path: Path) -> None:
-    """Each trick for two seconds while people pass; then it is a good broker again."""
+    """Each trick for a second while people pass; then it is a good broker again."""
     (tmp_path / "broker").mkdir()
     scripted = Scripted()
     server = scripted.server

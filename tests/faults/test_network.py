@@ -140,7 +140,7 @@ def stop_broker(_line: Wire, one: Site) -> None:
     one.down({"broker"})
 
 
-IN_SHORT: Final = [("15/15", fall_silent), ("5/5", open_half), ("5/5", stop_broker)]
+IN_SHORT: Final = [("15/15", fall_silent), ("5/5", open_half)]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +191,7 @@ def rate(one: Site, seconds: float) -> float:
     return (processor_s(one.gate.pid) - before) / seconds
 
 
+@pytest.mark.soak
 def test_connections_that_are_reset_again_and_again_cost_no_event(line: Wire, tmp_path: Path) -> None:
     """A middle box that cuts each connection after a while, as some do."""
     with behind(line, tmp_path) as (one, _):
@@ -301,7 +302,7 @@ WRONG: Final = {
 }
 
 
-@pytest.mark.parametrize("name", [name if name in {"expired", "gate revoked"} else pytest.param(name, marks=LONG) for name in WRONG])
+@pytest.mark.parametrize("name", [name if name == "gate revoked" else pytest.param(name, marks=LONG) for name in WRONG])
 def test_a_wrong_certificate_costs_no_event_and_is_named(line: Wire, tmp_path: Path, name: str) -> None:
     """The broker comes back with papers that must not be taken, or takes the gate's no more; then all is well again."""
     with behind(line, tmp_path) as (one, papers):

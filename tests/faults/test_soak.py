@@ -18,7 +18,7 @@ from tests.faults.wire import Wire
 __all__ = ["line"]
 
 MINUTES: Final = float(os.environ.get("GATE_SOAK_MINUTES", "60"))
-SHORT_MINUTES: Final = 0.75
+SHORT_MINUTES: Final = 0.5
 EVERY_S: Final = 5.0
 MIB: Final = 1 << 20
 WAL_LIMIT: Final = 20 * MIB
@@ -102,11 +102,11 @@ def flap(one: Site, where: Wire, minutes: float, fastest_s: float, slowest_s: fl
 
 @pytest.mark.lab
 @pytest.mark.timeout(300)
-def test_a_minute_with_a_line_that_comes_and_goes(line: Wire, tmp_path: Path) -> None:
+def test_half_a_minute_with_a_line_that_comes_and_goes(line: Wire, tmp_path: Path) -> None:
     """The short form: no descriptor and no thread is left behind by any connection."""
     with behind(line, tmp_path, {"retry_min_s": 0.1, "retry_max_s": 1.0}) as (one, _):
         samples = flap(one, line, SHORT_MINUTES, 2.0, 8.0)
-        finish(one, "a minute of a flapping line")
+        finish(one, "half a minute of a flapping line")
     assert len({found.gate_threads for found in samples[2:]}) <= 2, samples
     assert max(found.gate_fds for found in samples[2:]) - min(found.gate_fds for found in samples[2:]) <= 8, samples
     assert max(found.wal_mib for found in samples) * MIB < WAL_LIMIT
