@@ -32,7 +32,7 @@ ROOM_MIB: Final = 4096
 WAITING: Final = int(os.environ.get("GATE_ABSENCE_EVENTS", str(MONTHS)))
 PER_S: Final = 50.0
 LIVE_S: Final = 2.0
-START_S: Final = 15.0
+START_S: Final = 10.0
 GROWTH_MIB: Final = 40.0
 HOUR_NS: Final = 3_600_000_000_000
 
