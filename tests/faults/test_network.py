@@ -140,7 +140,7 @@ def stop_broker(_line: Wire, one: Site) -> None:
     one.down({"broker"})
 
 
-IN_SHORT: Final = [("15/15", fall_silent), ("5/5", open_half)]
+IN_SHORT: Final = [("15/15", fall_silent)]
 
 
 @pytest.mark.parametrize(
