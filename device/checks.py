@@ -7,29 +7,43 @@ them: a gate with a wrong clock must start.
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from device.core.policy import Listing, Rules, Span
-from device.core.types import Direction, Verdict
-from device.edges.files import load_hash_list, read_site_key
+from device.core.rules import (
+    HOUR_NS,
+    Calendar,
+    HealthRules,
+    ListRule,
+    Passback,
+    Reliance,
+    Rules,
+    Span,
+    Standing,
+    Window,
+)
+from device.core.trust import NOBODY, Trust
+from device.core.types import Direction, HealthEvent, Kind, Verdict
+from device.edges.files import read_site_key
+from device.edges.lists import GateList
 from device.edges.seal import load_sealing_key
 from device.edges.signer import load_signing_key
+from device.edges.trust import load_province, load_trust
 from device.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import time
     from pathlib import Path
 
-    from device.config import BrokerSection, Day, GateConfig, OpeningHours, PolicySection
+    from device.config import BrokerSection, Day, GateConfig, HealthSection, ListSection, OpeningHours, PassbackSection
 
 
-log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ class Problem:
 
 def check_files(config: GateConfig, name: str) -> None:
     """Raise ConfigError that names each key of the file ``name`` whose file is missing or unusable."""
-    _raise(name, [*_needed(config), *_lists(config.policy), *_source(config)])
+    _raise(name, [*_needed(config), *_lists(config), *_source(config)])
 
 
 def check_needed(config: GateConfig, name: str) -> None:
@@ -50,19 +64,82 @@ def check_needed(config: GateConfig, name: str) -> None:
     _raise(name, list(_needed(config)))
 
 
-def rules(config: GateConfig) -> Rules:
-    """The policy of the configuration, its lists loaded. A list that cannot be read becomes ``Listing(None)``."""
+DAY_S: Final = 86_400
+HOUR_S: Final = 3_600
+
+
+def gate_lists(config: GateConfig) -> dict[str, GateList]:
+    """The lists that the policy names, by name; not loaded yet."""
+    folder = config.trust.lists
+    return {
+        item.name: GateList(item.name, folder, ageing_ns=int(item.ageing_h * HOUR_NS), stale_ns=int(item.stale_h * HOUR_NS))
+        for item in config.policy.lists
+    }
+
+
+def trust_of(config: GateConfig) -> Trust:
+    """The keys that vouch for codes. Raises KeyUnusable, naming the file."""
+    return NOBODY if config.trust.keys is None else load_trust(config.trust.keys, load_province(config.trust.province))
+
+
+def rules(config: GateConfig, lists: Mapping[str, GateList] | None = None, trust: Trust = NOBODY) -> Rules:
+    """The policy of the configuration, with its lists as they are."""
     policy = config.policy
+    known = gate_lists(config) if lists is None else lists
     return Rules(
         accept=frozenset(policy.accept),
         direction=None if config.gate.direction == "both" else Direction(config.gate.direction),
         duplicate_window_ns=int(policy.duplicate_window_s * 1e9),
-        in_out_reset_ns=int(policy.in_out_reset_h * 3600e9),
-        hours=tuple(_span(hours) for hours in policy.opening_hours),
+        in_out_reset_ns=int(policy.in_out_reset_h * HOUR_NS),
+        hours=_spans(policy.opening_hours),
         unknown_clock=Verdict(policy.unknown_clock),
         utc_offset_min=policy.utc_offset_min,
-        allow=_listing(policy.allow_list),
-        deny=_listing(policy.deny_list),
+        lists=tuple(ListRule(item.use, known[item.name], _ladder(item)) for item in policy.lists),
+        windows=tuple(Window(_spans(item.hours), _set(item.accept), item.min_assurance, _set(item.roles)) for item in policy.windows),
+        calendar=Calendar(
+            frozenset(policy.holidays),
+            _spans(policy.holiday_hours),
+            {day: _weekday(weekday) for day, weekday in policy.swapped_days.items()},
+        ),
+        min_assurance=policy.min_assurance,
+        roles=_set(policy.roles),
+        zones=_set(policy.zones),
+        capacity=policy.capacity,
+        passback=_passback(policy.passback),
+        health=_health(policy.health),
+        trust_expires_s=trust.expires_s,
+    )
+
+
+def _ladder(item: ListSection) -> dict[Standing, Reliance]:
+    return {
+        Standing.FRESH: Reliance.USE,
+        Standing.AGEING: item.on_ageing,
+        Standing.STALE: item.on_stale,
+        Standing.EXPIRED: item.on_expired,
+        Standing.MISSING: item.on_missing,
+    }
+
+
+def _passback(section: PassbackSection) -> Passback:
+    return Passback(
+        section.mode,
+        int(section.timed_min * 60e9),
+        int(section.forget_h * HOUR_NS),
+        None if section.forgive_at is None else _minutes(section.forgive_at),
+    )
+
+
+def _health(section: HealthSection) -> HealthRules:
+    ages = {
+        HealthEvent.VACCINATION: (section.vaccination_min_days * DAY_S, section.vaccination_max_days * DAY_S),
+        HealthEvent.RECOVERY: (section.recovery_min_days * DAY_S, section.recovery_max_days * DAY_S),
+        HealthEvent.TEST: (0, int(section.test_max_h * HOUR_S)),
+    }
+    rapid = HealthEvent.TEST in section.accept and section.rapid_test_max_h > 0
+    return HealthRules(
+        {event: ages[event] for event in section.accept},
+        (0, int(section.rapid_test_max_h * HOUR_S)) if rapid else None,
     )
 
 
@@ -73,10 +150,22 @@ def _raise(name: str, problems: list[Problem]) -> None:
 
 def _needed(config: GateConfig) -> Iterator[Problem]:
     yield from _try("privacy.site_key", read_site_key, config.privacy.site_key)
+    yield from _trust(config)
     if config.privacy.seal_to is not None:
         yield from _try("privacy.seal_to", load_sealing_key, config.privacy.seal_to)
     if config.broker is not None and config.broker.ca is not None:
         yield from _certificates(config.broker, config.gate.id)
+
+
+def _trust(config: GateConfig) -> Iterator[Problem]:
+    trust = config.trust
+    if trust.province is not None:
+        problems = list(_try("trust.province", load_province, trust.province))
+        yield from problems
+        if problems:
+            return
+    if trust.keys is not None:
+        yield from _try("trust.keys", lambda path: load_trust(path, load_province(trust.province)), trust.keys)
 
 
 def _certificates(broker: BrokerSection, gate_id: str) -> Iterator[Problem]:
@@ -101,10 +190,13 @@ def _pair(cert: Path, key: Path, gate_id: str) -> Iterator[Problem]:
         yield Problem("broker.cert", f"{cert}: its common name is {', '.join(names) or 'missing'}, but gate.id is {gate_id}")
 
 
-def _lists(policy: PolicySection) -> Iterator[Problem]:
-    for key, path in (("policy.allow_list", policy.allow_list), ("policy.deny_list", policy.deny_list)):
-        if path is not None:
-            yield from _try(key, load_hash_list, path)
+def _lists(config: GateConfig) -> Iterator[Problem]:
+    """A list that is not there yet is no mistake of the configuration: a new gate fetches it."""
+    if config.policy.lists and config.trust.province is None:
+        yield Problem("trust.province", "is needed for policy.lists: without it no list counts")
+    kinds = {Kind.SITE_BADGE, Kind.PHONE_CODE, Kind.HEALTH_CERTIFICATE} & set(config.policy.accept)
+    if kinds and config.trust.keys is None:
+        yield Problem("trust.keys", f"is needed for {min(kinds).value} in policy.accept: without keys no signed code counts")
 
 
 def _source(config: GateConfig) -> Iterator[Problem]:
@@ -129,20 +221,22 @@ def _try(key: str, load: Callable[[Path], object], path: Path) -> Iterator[Probl
         yield Problem(key, str(error))
 
 
-def _listing(path: Path | None) -> Listing | None:
-    if path is None:
-        return None
-    try:
-        return Listing(load_hash_list(path))
-    except GateError as error:
-        log.error("everybody is referred to a person until this is mended: %s", error)  # noqa: TRY400 - the error says all
-        return Listing(None)
+def _spans(several: tuple[OpeningHours, ...]) -> tuple[Span, ...]:
+    return tuple(_span(hours) for hours in several)
 
 
 def _span(hours: OpeningHours) -> Span:
     days = frozenset(_weekday(day) for day in hours.days)
-    return Span(days, hours.start.hour * 60 + hours.start.minute, hours.end.hour * 60 + hours.end.minute)
+    return Span(days, _minutes(hours.start), _minutes(hours.end), hours.grace_before_min, hours.grace_after_min)
+
+
+def _minutes(moment: time) -> int:
+    return moment.hour * 60 + moment.minute
 
 
 def _weekday(day: Day) -> int:
     return list(type(day)).index(day)
+
+
+def _set(values: tuple[T, ...] | None) -> frozenset[T] | None:
+    return None if values is None else frozenset(values)

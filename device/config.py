@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import tomllib
-from datetime import time
+from datetime import date, time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
 
-from device.core.types import Kind
+from device.core.rules import ListUse, PassbackMode, Reliance
+from device.core.types import Assurance, HealthEvent, Kind
 from device.errors import ConfigError
 
 CREDENTIAL: Final = "credential:"
@@ -203,6 +204,10 @@ class OpeningHours(_Section):
     """From this local time on."""
     end: time
     """Until before this local time."""
+    grace_before_min: Annotated[int, Field(ge=0, le=240)] = 0
+    """Whoever comes so many minutes too early still passes; the event says `early`."""
+    grace_after_min: Annotated[int, Field(ge=0, le=240)] = 0
+    """Whoever comes so many minutes too late still passes; the event says `late`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -211,27 +216,142 @@ class OpeningHours(_Section):
         return self
 
 
+Role = Annotated[int, Field(ge=0, le=23)]
+Zone = Annotated[int, Field(ge=0, le=255)]
+
+
+class WindowSection(_Section):
+    """Other terms within some hours. The first window that holds now counts; what it leaves out stays as it is in `[policy]`."""
+
+    hours: Annotated[tuple[OpeningHours, ...], Field(min_length=1)]
+    """When."""
+    accept: tuple[Kind, ...] | None = None
+    """Kinds of code that are accepted then."""
+    min_assurance: Assurance | None = None
+    """How sure the gate must be of the identity then."""
+    roles: tuple[Role, ...] | None = None
+    """Roles whose badges may pass then."""
+
+
+class PassbackSection(_Section):
+    """What is done about a person who comes in twice without having left, or leaves twice. Not with direction `both`."""
+
+    mode: PassbackMode = PassbackMode.OFF
+    """`off`; `soft` lets pass and says so in the event; `timed` refuses for a while; `hard` refuses until the passage is forgiven. While
+    another gate of the site is silent, nobody is refused."""
+    timed_min: Annotated[float, Field(gt=0, le=1_440)] = 15.0
+    """With `timed`: minutes after the passage in which the same way is refused."""
+    forget_h: Annotated[float, Field(gt=0, le=720)] = 16.0
+    """A passage is forgiven after so many hours."""
+    forgive_at: time | None = None
+    """Local time at which all passages are forgiven, each day."""
+
+
+class HealthSection(_Section):
+    """Which health certificates count. Needs `health_certificate` in `accept`, and keys in `[trust]`."""
+
+    accept: tuple[HealthEvent, ...] = (HealthEvent.VACCINATION, HealthEvent.TEST, HealthEvent.RECOVERY)
+    """What a certificate may be about."""
+    vaccination_min_days: Annotated[int, Field(ge=0, le=3_650)] = 14
+    """A vaccination, with all its doses, counts from so many days after the last on."""
+    vaccination_max_days: Annotated[int, Field(ge=1, le=3_650)] = 270
+    """And so long."""
+    recovery_min_days: Annotated[int, Field(ge=0, le=3_650)] = 11
+    """A recovery counts from so many days after the first positive test on."""
+    recovery_max_days: Annotated[int, Field(ge=1, le=3_650)] = 180
+    """And so long."""
+    test_max_h: Annotated[float, Field(gt=0, le=8_760)] = 72.0
+    """A negative test counts so many hours."""
+    rapid_test_max_h: Annotated[float, Field(ge=0, le=8_760)] = 24.0
+    """A negative rapid test; 0 for none at all."""
+
+
+class ListSection(_Section):
+    """One list of keyed hashes that the province signs and sends. It is refused unless `[trust] province` vouches for it."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
+    """Its name in topics and files."""
+    use: ListUse
+    """`allow`: only the listed pass; `deny`: the listed do not; `status`: the listed codes were revoked."""
+    ageing_h: Annotated[float, Field(gt=0, le=8_760)] = 24.0
+    """So many hours after it was issued a list is ageing. When it expires stands in the list itself."""
+    stale_h: Annotated[float, Field(gt=0, le=8_760)] = 168.0
+    """And stale. Without a known time every list is."""
+    on_ageing: Reliance = Reliance.USE
+    """`use`; `warn`, and the event says so; `refer` whom it would let pass to a person; or `ignore` it, and the event says so."""
+    on_stale: Reliance = Reliance.WARN
+    """The same for a stale list."""
+    on_expired: Reliance = Reliance.REFER
+    """The same for an expired list."""
+    on_missing: Literal[Reliance.REFER, Reliance.IGNORE] = Reliance.REFER
+    """The same where there is none, or it cannot be read."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.ageing_h > self.stale_h:
+            raise ValueError("ageing_h is above stale_h")
+        return self
+
+
 class PolicySection(_Section):
     """Who may pass."""
 
     accept: tuple[Kind, ...] = (Kind.CITIZEN_CARD, Kind.NATIONAL_QR, Kind.HEALTH_INSURANCE)
-    """Kinds of code that are accepted. `bare_number` may be added."""
+    """Kinds of code that are accepted. `bare_number` may be added; `site_badge`, `phone_code` and `health_certificate` need `[trust]`."""
+    min_assurance: Assurance = Assurance.DECLARED
+    """How sure the gate must be of the identity: `declared`, `listed`, `signed` or `signed-live`."""
     duplicate_window_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     """The same person within so many seconds of having passed was "just scanned": no second passage."""
     rearm_s: Annotated[float, Field(ge=0.1, le=10)] = 0.5
     """A code must have been out of view for so long before it counts as shown again."""
     in_out_reset_h: Annotated[float, Field(gt=0, le=720)] = 16.0
-    """With direction `both`: after so many hours without a passage a person comes in again."""
+    """With direction `both`: after so many hours without a passage a person comes in again. Nobody counts as inside for longer."""
     opening_hours: tuple[OpeningHours, ...] = ()
     """Spans in which people may pass; none means always."""
+    holidays: tuple[date, ...] = ()
+    """Local dates on which `holiday_hours` count instead."""
+    holiday_hours: tuple[OpeningHours, ...] = ()
+    """Spans in which people may pass on holidays; none means closed."""
+    swapped_days: dict[date, Day] = {}
+    """Local dates that have the hours of another day of the week, as when a working day is moved."""
+    windows: tuple[WindowSection, ...] = ()
+    """Hours with terms of their own."""
+    roles: tuple[Role, ...] | None = None
+    """Roles whose signed badges may pass; none given means all."""
+    zones: tuple[Zone, ...] | None = None
+    """Zones whose signed badges may pass; none given means all."""
+    capacity: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """How many may be inside at once, as far as this gate and those of `[site]` know. The count is of remembered passages: it survives
+    restarts."""
+    passback: PassbackSection = PassbackSection()
+    health: HealthSection = HealthSection()
+    lists: tuple[ListSection, ...] = ()
+    """Lists that decide."""
     unknown_clock: Literal["accept", "refer", "reject"] = "refer"
-    """What to do when a rule needs the time and the gate does not know it."""
+    """What to do when a rule needs the time and the gate does not know it. A signed code is never rejected for it, and a code of the moment
+    never accepted."""
     utc_offset_min: Annotated[int, Field(ge=-720, le=840)] = 420
-    """Local time of the opening hours, minutes east of UTC. Viet Nam is 420 all the year."""
-    allow_list: FilePath | None = None
-    """File of keyed hashes; with it only the listed may pass."""
-    deny_list: FilePath | None = None
-    """File of keyed hashes of those who may not pass."""
+    """Local time of all hours and dates, minutes east of UTC. Viet Nam is 420 all the year."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [item.name for item in self.lists]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the list {twice} is named twice")
+        return self
+
+
+class TrustSection(_Section):
+    """Whose signatures count."""
+
+    province: FilePath | None = None
+    """PEM file of one or two public keys (Ed25519) that sign lists, keys and orders: none of them the broker's. Without it everything from
+    the province but acknowledgements is refused."""
+    keys: FilePath | None = None
+    """The signed list of public keys for badges, phone codes and health certificates. Without it these are not enabled."""
+    lists: FilePath = Path("/var/lib/gate/lists")
+    """Folder of the lists that the policy names; the gate keeps it itself."""
 
 
 class PrivacySection(_Section):
@@ -324,6 +444,7 @@ class GateConfig(_Section):
     eye: EyeSection = EyeSection()
     signals: SignalsSection = SignalsSection()
     policy: PolicySection = PolicySection()
+    trust: TrustSection = TrustSection()
     journal: JournalSection = JournalSection()
 
     @property

@@ -19,11 +19,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Self
 
 from device import config as configuration
-from device.checks import check_needed, rules
+from device.checks import check_needed, gate_lists, rules, trust_of
 from device.confinement import keep_memory_private
 from device.core import timeline
 from device.core.machine import State
+from device.core.memory import Memory
 from device.core.problems import Problem
+from device.core.rules import Standing
 from device.core.types import Channel, Entry, View
 from device.core.wire import ClockStep, Start, Stop, freeze_event
 from device.edges import health
@@ -32,14 +34,16 @@ from device.edges.eye import EyeLink
 from device.edges.files import read_site_key, write_status
 from device.edges.herald import About
 from device.edges.journal import SqliteJournal
+from device.edges.lists import open_lists
 from device.edges.seal import HpkeSealer
 from device.edges.signals import GpioSignals, shipped_score
 from device.edges.signer import Signer
 from device.edges.systemd import SystemdNotifier
+from device.edges.trust import load_province
 from device.edges.uplink import MqttUplink
 from device.judge import Judge
 from device.loop import Loop, LoopSettings
-from device.scribe import Scribe, lists_of, terms_of
+from device.scribe import Scribe, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from device.config import GateConfig
     from device.core.player import Snapshot
     from device.core.types import ClockReading, Json, JsonObject, Sign
+    from device.core.wire import ListUse
 
 log = logging.getLogger(__name__)
 
@@ -145,10 +150,14 @@ class Gate:
         record = open_record(config)
         self.clock, self.journal = record.clock, record.journal
         stack.callback(self.journal.close)
-        applied = rules(config)
-        self.scribe = Scribe(terms_of(config), lists_of(applied))
+        trust, province = trust_of(config), load_province(config.trust.province)
+        self.lists = gate_lists(config)
+        open_lists(self.lists.values(), province)
+        applied = rules(config, self.lists, trust)
+        self.scribe = Scribe(terms_of(config), self._lists)
         sealer = None if config.privacy.seal_to is None else HpkeSealer(config.privacy.seal_to)
-        judge = Judge(applied, site_key, sealer, (SEAL_INFO + config.gate.id).encode(), self.journal.passages())
+        memory = Memory(applied.in_out_reset_ns, self.journal.passages())
+        self.judge = Judge(applied, site_key, sealer, (SEAL_INFO + config.gate.id).encode(), memory, trust)
         self.signals = GpioSignals(
             config.signals, shipped_score(), self.clock, runtime_dir=config.gate.runtime_dir, on_change=self._changed
         )
@@ -157,7 +166,9 @@ class Gate:
         self.eye = EyeLink(config, self.clock, _eye_command(config_path) if config.eye.socket is None else None)
         stack.callback(self.eye.close)
         settings = LoopSettings(int(config.policy.rearm_s * 1e9), config.journal.budget_ms / 1000, config.journal.strict)
-        self.loop = Loop(settings, self.clock, eye=self.eye, judge=judge, scribe=self.scribe, journal=self.journal, signals=self.signals)
+        self.loop = Loop(
+            settings, self.clock, eye=self.eye, judge=self.judge, scribe=self.scribe, journal=self.journal, signals=self.signals
+        )
         self._lit = self.loop.lit
         stack.callback((config.gate.runtime_dir / STATUS_FILE).unlink, missing_ok=True)
         self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
@@ -198,7 +209,7 @@ class Gate:
 
     def hello(self) -> Mapping[str, Json]:
         """What the hello message says beyond the uplink's own."""
-        return {"lists": [use.model_dump(mode="json", exclude_none=True) for use in self.scribe.lists], "clock": self._clock_state()}
+        return {"lists": self._lists_said(), "clock": self._clock_state()}
 
     def health(self) -> Mapping[str, Json]:
         """What the health message says beyond the uplink's own figures."""
@@ -222,7 +233,7 @@ class Gate:
             "storage_state": journal["storage_state"],
             "clock": self._clock_state(),
             "certificate_days": self._certificate_days(),
-            "lists": [use.model_dump(mode="json", exclude_none=True) for use in self.scribe.lists],
+            "lists": self._lists_said(),
             "uptime_s": health.uptime_s(),
         }
         if beat is not None:
@@ -234,6 +245,7 @@ class Gate:
     def problems(self) -> list[str]:
         """What is not well, as codes: empty on a gate that works and is connected."""
         uplink = {} if self.uplink is None else self.uplink.stats()
+        now = self.clock.reading()
         found = {
             Problem.EYE_SILENT: self.loop.state is State.OUT_OF_SERVICE,
             Problem.VIEW: self.loop.beat is not None and self.loop.beat.view is not View.OK,
@@ -243,13 +255,19 @@ class Gate:
             Problem.OFFLINE: self.uplink is not None and uplink["phase"] != "online",
             Problem.HELD: uplink.get("hold") is not None,
             Problem.CERTIFICATE: self._certificate_ends(),
-            Problem.LIST: any(use.version == "unreadable" for use in self.scribe.lists),
-            Problem.CLOCK: not self.clock.reading().trusted,
+            Problem.LIST: any(one.standing(now) in {Standing.EXPIRED, Standing.MISSING} for one in self.lists.values()),
+            Problem.CLOCK: not now.trusted,
             Problem.POWER: bool((health.throttled_bits() or 0) & health.UNDER_VOLTAGE_NOW),
             Problem.HEAT: (health.cpu_temperature_celsius() or 0) >= health.TOO_HOT_CELSIUS,
             Problem.MEMORY: _below(health.memory_available_bytes(), LEAST_MEMORY_BYTES),
         }
         return [code.value for code, wrong in found.items() if wrong]
+
+    def _lists(self, now: ClockReading) -> tuple[ListUse, ...]:
+        return tuple(one.use(now) for one in self.lists.values())
+
+    def _lists_said(self) -> list[Json]:
+        return [use.model_dump(mode="json", exclude_none=True) for use in self._lists(self.clock.reading())]
 
     def _seen(self) -> dict[str, Json]:
         """What the eye says of what it sees."""

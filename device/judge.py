@@ -10,36 +10,39 @@ import logging
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from device.core import identity
 from device.core.credentials import parse
+from device.core.memory import Memory
 from device.core.policy import decide
 from device.core.reasons import Reason
-from device.core.types import Decision, Kind, Passage, Rejection, Sign, Verdict
+from device.core.trust import NOBODY
+from device.core.types import Decision, Kind, Rejection, Sign, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date
 
-    from device.core.policy import Rules
-    from device.core.types import ClockReading, Credential, Sighting
+    from device.core.rules import Rules
+    from device.core.trust import Trust
+    from device.core.types import Claim, ClockReading, Credential, Passage, Sighting
     from device.ports import Sealer
 
 log = logging.getLogger(__name__)
 
-REMEMBERED_LIMIT: Final = 100_000
-"""Persons whose last passage is remembered; the one seen longest ago is forgotten first."""
-
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A decision and what its event may say of the code: ``length`` in bytes, and of a refused one its keyed ``digest``."""
+    """A decision and what its event may say of the code: ``length`` in bytes, and of a refused one its keyed ``digest``.
+
+    ``claim`` is what the code's signature vouched for.
+    """
 
     decision: Decision
     length: int
     digest: str | None = None
     sealed: str | None = None
+    claim: Claim | None = None
 
 
 class Judge:
@@ -55,15 +58,15 @@ class Judge:
         site_key: bytes,
         sealer: Sealer | None = None,
         seal_info: bytes = b"",
-        passages: Iterable[Passage] = (),
+        memory: Memory | None = None,
+        trust: Trust = NOBODY,
     ) -> None:
         self._rules = rules
         self._site_key = site_key
         self._sealer = sealer
         self._seal_info = seal_info
-        self._passages: dict[str, Passage] = {}
-        for passage in passages:
-            self.remember(passage)
+        self._trust = trust
+        self.memory = memory or Memory(rules.in_out_reset_ns)
 
     def judge(self, sighting: Sighting, now: ClockReading) -> Judged:
         """Decide about one showing. Never raises: whatever fails here fails closed, with a reason of its own."""
@@ -76,27 +79,26 @@ class Judge:
             log.error("a rule failed on a code of %d bytes: %s", len(sighting.payload), what)  # noqa: TRY400 - see above
             return Judged(Decision(Verdict.REJECT, Reason.RULE_FAILED, Sign.REJECT, Kind.UNKNOWN), len(sighting.payload))
 
-    def remember(self, passage: Passage) -> None:
-        """Keep a passage for duplicates and turns."""
-        self._passages.pop(passage.subject, None)
-        self._passages[passage.subject] = passage
-        if len(self._passages) > REMEMBERED_LIMIT:
-            del self._passages[next(iter(self._passages))]
+    def passed(self, judged: Judged, passage: Passage) -> None:
+        """Somebody was let through and it is recorded: remember it for duplicates, turns and the number inside."""
+        self.memory.remember(passage)
+        if judged.claim is not None:
+            self.memory.spend(judged.claim, passage.at)
 
     def _judge(self, sighting: Sighting, now: ClockReading) -> Judged:
         found = self._read(sighting, now)
         length = len(sighting.payload)
         if isinstance(found, Rejection):
-            decision = decide(found, None, now, None, self._rules)
+            decision = decide(found, None, now, rules=self._rules)
             return Judged(decision, length, digest=identity.payload_digest(self._site_key, sighting.payload))
         subject = identity.subject(self._site_key, found.subject_class, found.number)
-        decision = decide(found, subject, now, self._passages.get(subject), self._rules)
-        return Judged(decision, length, sealed=self._seal(found, decision))
+        decision = decide(found, subject, now, self.memory.recall(subject, found.claim, now), rules=self._rules)
+        return Judged(decision, length, sealed=self._seal(found, decision), claim=found.claim)
 
     def _read(self, sighting: Sighting, now: ClockReading) -> Credential | Rejection:
         if sighting.partial:
             return Rejection(Kind.UNKNOWN, Reason.PARTIAL_CODE, len(sighting.payload))
-        return parse(sighting.payload, today=self._today(now))
+        return parse(sighting.payload, self._today(now), self._trust)
 
     def _today(self, now: ClockReading) -> date | None:
         if not now.trusted:

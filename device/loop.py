@@ -268,7 +268,7 @@ class Loop:
         self.tally.record_ms.add((self._clock.monotonic_ns() - started_ns) / MS)
         self.tally.count(judged.decision.verdict if recorded else Verdict.REFER)
         if recorded and entry.passage is not None:
-            self._judge.remember(entry.passage)
+            self._judge.passed(judged, entry.passage)
         return recorded
 
     def _recorded_late(self, future: concurrent.futures.Future[Receipt]) -> None:

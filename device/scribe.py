@@ -9,8 +9,9 @@ from device.core.types import Channel, Entry, Passage
 from device.core.wire import AuditFact, ListUse, Terms, audit_data, checkin_data
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from device.config import GateConfig
-    from device.core.policy import Rules
     from device.core.types import ClockReading
     from device.judge import Judged
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class Scribe:
     """Writes entries under the terms of one gate: its site, lane, purpose, the version of its rules and lists."""
 
-    def __init__(self, terms: Terms, lists: tuple[ListUse, ...] = ()) -> None:
+    def __init__(self, terms: Terms, lists: Callable[[ClockReading], tuple[ListUse, ...]] = lambda _: ()) -> None:
+        """``lists`` tells which versions decide at a moment, and how old they are."""
         self.terms = terms
         self.lists = lists
 
@@ -29,7 +31,7 @@ class Scribe:
             decision,
             self.terms,
             decide_ms=decide_ms,
-            lists=self.lists,
+            lists=self.lists(now),
             sealed=judged.sealed,
             payload_length=judged.length,
             payload_digest=judged.digest,
@@ -52,21 +54,3 @@ def terms_of(config: GateConfig) -> Terms:
         purpose=config.privacy.purpose,
         legal_basis=config.privacy.legal_basis,
     )
-
-
-def lists_of(rules: Rules) -> tuple[ListUse, ...]:
-    """The lists that decisions rest on; the version of one is a hash of its members."""
-    return tuple(
-        ListUse(name=name, version=_version(listing.members))
-        for name, listing in (("allow", rules.allow), ("deny", rules.deny))
-        if listing is not None
-    )
-
-
-def _version(members: frozenset[bytes] | None) -> str:
-    if members is None:
-        return "unreadable"
-    digest = hashlib.sha256()
-    for member in sorted(members):
-        digest.update(member)
-    return digest.hexdigest()[:16]

@@ -94,8 +94,8 @@ ADVICE: Final = {
     ),
     Problem.LIST: Advice(
         Severity.DEGRADED,
-        "Không đọc được danh sách; mọi người phải gặp người trực. Đặt lại tệp danh sách.",
-        "A list cannot be read, and everybody is referred: put a good file in its place.",
+        "Thiếu danh sách, hoặc danh sách đã hết hạn (xem `lists`); báo tỉnh gửi lại.",
+        "A list is missing or has expired (`lists`): have the province send it again.",
     ),
     Problem.POWER: Advice(
         Severity.WARNING,

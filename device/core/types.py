@@ -91,6 +91,8 @@ class SubjectClass(StrEnum):
     CITIZEN = "citizen"
     NATIONAL_QR = "qid"
     HEALTH_INSURANCE = "bhyt"
+    BADGE = "badge"
+    HEALTH_CERTIFICATE = "certificate"
 
 
 class DatePrecision(StrEnum):
@@ -175,6 +177,61 @@ class Sighting:
         return f"Sighting(frame={self.frame}, bytes={len(self.payload)}, step={self.step!r})"
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a signature vouches for beside the identity. Times are seconds since 1970, None where nothing limits them.
+
+    ``role`` and ``zone`` are the site's own numbers. ``live`` marks a code
+    that is made anew every ``period_s`` and may be used once: it is good for
+    one period more at the beginning, and ``once`` is what it is known by.
+    """
+
+    not_before_s: int | None = None
+    not_after_s: int | None = None
+    role: int | None = None
+    zone: int | None = None
+    period_s: int = 0
+    once: bytes | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a code of the moment."""
+        return self.once is not None
+
+
+class HealthEvent(StrEnum):
+    """What a health certificate is about. Medical: never in an event."""
+
+    VACCINATION = "vaccination"
+    TEST = "test"
+    RECOVERY = "recovery"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Health:
+    """The medical content of a certificate, for the rules of a site and nothing else: never logged, stored or sent.
+
+    ``at_s`` is when it happened, in seconds since 1970 (a day without an hour
+    counts from its first second in UTC). ``complete`` is of a vaccination:
+    all doses; ``negative`` and ``rapid`` are of a test.
+    """
+
+    event: HealthEvent
+    at_s: int
+    complete: bool = False
+    negative: bool = False
+    rapid: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can count at all: all doses, or nothing found."""
+        return self.event is HealthEvent.RECOVERY or (self.complete if self.event is HealthEvent.VACCINATION else self.negative)
+
+    def __repr__(self) -> str:
+        """Without anything personal."""
+        return "Health()"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Credential:
     """An accepted class of code, parsed. Holds a person's data: never logged, never stored in the clear.
@@ -184,6 +241,8 @@ class Credential:
     ``new``, ``old``). ``warnings`` are stable codes for implausible but
     possible content (``sex_mismatch``, ``birth_year_mismatch``,
     ``birth_in_future`` …): they travel with the event and refuse nobody.
+    ``claim`` is of a signed code whose signature is good; whether it is
+    valid now is for the rules, which know the time.
     """
 
     kind: Kind
@@ -196,6 +255,8 @@ class Credential:
     issued: PartialDate | None = None
     assurance: Assurance = Assurance.DECLARED
     warnings: tuple[str, ...] = ()
+    claim: Claim | None = None
+    health: Health | None = None
 
     def __repr__(self) -> str:
         """Without anything personal."""

@@ -1,4 +1,4 @@
-"""Small files that must be whole: keys and lists read, state written so that a power cut leaves the old or the new."""
+"""Small files that must be whole: keys read, state written so that a power cut leaves the old or the new."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from device.core.types import Json
-from device.errors import ConfigError, KeyUnusable
+from device.errors import KeyUnusable
 
 SITE_KEY_DIGITS: Final = 64
 """32 bytes in hexadecimal."""
 
-LIST_LIMIT_BYTES: Final = 128 * 1024 * 1024
-"""A list file above this is refused: some 1.9 million persons, and 300 MB in memory."""
-
-_HASH_LINE: Final = re.compile(rb"[0-9A-Fa-f]{64}")
+_KEY_LINE: Final = re.compile(rb"[0-9A-Fa-f]{64}")
 
 
 def replace_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
@@ -70,42 +67,17 @@ def write_status(path: Path, status: Mapping[str, Json], *, mode: int = 0o644) -
 def read_site_key(path: Path) -> bytes:
     """The site's key of 32 bytes from its file of 64 hexadecimal digits. Raises KeyUnusable, which never quotes the file."""
     try:
-        content = _read_regular(path, limit=4096)
+        content = read_plain(path, limit=4096)
     except (OSError, ValueError) as error:
         raise KeyUnusable(f"{path}: the site's key cannot be read: {_why(error)}") from error
     digits = content.strip()
-    if _HASH_LINE.fullmatch(digits) is None:
+    if _KEY_LINE.fullmatch(digits) is None:
         raise KeyUnusable(f"{path}: not a site's key: {SITE_KEY_DIGITS} hexadecimal digits are needed, and nothing else")
     return bytes.fromhex(digits.decode("ascii"))
 
 
-def load_hash_list(path: Path) -> frozenset[bytes]:
-    """The keyed hashes in a list file: 64 hexadecimal digits a line; empty lines and ``#`` comments do not count.
-
-    Raises ConfigError that names the file, and the line where one is wrong. A
-    list is taken whole or not at all: half a deny list would let people in.
-    """
-    try:
-        content = _read_regular(path, limit=LIST_LIMIT_BYTES)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: the list cannot be read: {_why(error)}") from error
-    return frozenset(_entries(path, content))
-
-
-def _entries(path: Path, content: bytes) -> list[bytes]:
-    found = []
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        digits = line.partition(b"#")[0].strip()
-        if not digits:
-            continue
-        if _HASH_LINE.fullmatch(digits) is None:
-            raise ConfigError(f"{path}: line {number}: not a keyed hash of {SITE_KEY_DIGITS} hexadecimal digits")
-        found.append(bytes.fromhex(digits.decode("ascii")))
-    return found
-
-
-def _read_regular(path: Path, limit: int) -> bytes:
-    """The content of a plain file of at most ``limit`` bytes; a device or a pipe would never end."""
+def read_plain(path: Path, limit: int) -> bytes:
+    """The content of a plain file of at most ``limit`` bytes; a device or a pipe would never end. Raises OSError or ValueError."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("not a plain file")

@@ -37,7 +37,7 @@ _LATER: Final = wire.time_text(NOW_NS + 30_000_000_000)
 _SUBJECT: Final = hashlib.sha256(b"an invented subject").hexdigest()
 _DIGEST: Final = hashlib.sha256(b"an invented payload").hexdigest()
 _LISTS: Final = (wire.ListUse(name="deny", version="17", age_s=3600),)
-_ORDER: Final = {"signature": SIGNATURE, "issued": _NOW, "expires": _LATER}
+_SIGNED: Final = {"gate": GATE, "issued": _NOW, "signature": SIGNATURE}
 
 
 def frozen(data: JsonObject, channel: Channel = Channel.CHECKIN, seq: int = 7, stamp: Stamp | None = None) -> dict[str, Any]:
@@ -170,10 +170,22 @@ EXAMPLES: Final[dict[str, dict[str, dict[str, Any]]]] = {
     },
     "command-state": {"rejected": _said(wire.CommandState(id="c-0001", state="rejected", time=_NOW, reason="not_enabled"))},
     "ack": {"ack": {"epoch": EPOCH, "upto": 1_180, "ranges": [[1_182, 1_202], [1_204, 1_204]], "server_time": _NOW}},
-    "config": {"config": {"version": 4, "issued": _NOW, "config": {"policy": {"duplicate_window_s": 10}}, "signature": SIGNATURE}},
-    "command": {"command": {"id": "c-0001", "gate": GATE, "name": "open_door", "args": {}, **_ORDER}},
+    "config": {
+        "config": {"type": "vn.gate.config.v1", "version": 4, "config": {"policy": {"duplicate_window_s": 10}}, **_SIGNED},
+    },
+    "command": {
+        "command": {"type": "vn.gate.command.v1", "id": "c-0001", "name": "open", "args": {}, "expires": _LATER, **_SIGNED},
+    },
     "list": {
-        "list": {"name": "deny", "version": 18, "snapshot": "deny-18.bin", "deltas": [], "count": 120, "sha256": _DIGEST, **_ORDER},
+        "list": {
+            "type": "vn.gate.list.v1",
+            "name": "deny",
+            "version": 18,
+            "snapshot": {"sha256": _DIGEST, "bytes": 1_920},
+            "deltas": [{"base": 17, "sha256": _SUBJECT, "bytes": 36}],
+            "expires": _LATER,
+            **_SIGNED,
+        },
     },
 }
 """By message, then by the example's own name."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from device.config import PolicySection
-from device.core.policy import Rules
 from device.core.reasons import SENTENCES
+from device.core.rules import Rules
 from device.core.types import Direction, Sighting
 from device.edges.clock import SystemClock
 from device.errors import SourceUnreadable

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from device.edges import files
-from device.edges.files import load_hash_list, read_site_key, replace_durably, write_status
-from device.errors import ConfigError, KeyUnusable
+from device.edges.files import read_site_key, replace_durably, write_status
+from device.errors import KeyUnusable
 
 KEY = bytes(range(32))
 HASHES = [bytes([number]) * 32 for number in (1, 2, 200)]
@@ -125,51 +122,3 @@ def test_a_pipe_in_place_of_a_key_does_not_hang_the_start(tmp_path: Path) -> Non
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(KeyUnusable, match="not a plain file"):
         read_site_key(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match="not a plain file"):
-        load_hash_list(Path("/dev/zero"))
-
-
-def test_a_list_is_its_hashes(tmp_path: Path) -> None:
-    """One keyed hash a line in either case; comments, empty lines and repetitions add nothing."""
-    file = tmp_path / "allow.txt"
-    first, second, third = (entry.hex() for entry in HASHES)
-    file.write_text(f"\ufeff# staff\n{first}\n\n{second.upper()}  # one more\r\n{third}\n{first}", encoding="utf-8")
-    assert load_hash_list(file) == frozenset(HASHES)
-
-
-def test_an_empty_list_is_a_list(tmp_path: Path) -> None:
-    """An allow list of nobody admits nobody; it is not the same as none."""
-    file = tmp_path / "allow.txt"
-    file.write_bytes(b"# nobody yet\n")
-    assert load_hash_list(file) == frozenset()
-
-
-@pytest.mark.parametrize("bad", ["abc", "0" * 63, "0" * 65, "x" * 64, "0" * 64 + " " + "1" * 64, "Nguyễn"])
-def test_a_bad_line_is_named_by_file_and_number_and_not_quoted(tmp_path: Path, bad: str) -> None:
-    """A list with a bad line is refused whole; the message says where, not what, since it might be a name."""
-    file = tmp_path / "deny.txt"
-    file.write_text(f"# list\n{HASHES[0].hex()}\n{bad}\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"deny\.txt: line 3: not a keyed hash") as caught:
-        load_hash_list(file)
-    assert "Nguyễn" not in str(caught.value)
-
-
-def test_a_list_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that would not fit into memory stops nothing but itself."""
-    monkeypatch.setattr(files, "LIST_LIMIT_BYTES", 100)
-    file = tmp_path / "deny.txt"
-    file.write_bytes(b"#" * 101)
-    with pytest.raises(ConfigError, match=r"deny\.txt: the list cannot be read: larger than 100 bytes"):
-        load_hash_list(file)
-
-
-@given(content=st.binary(max_size=300))
-def test_no_bytes_in_a_list_raise_anything_but_a_configuration_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    """Any file is a list of whole hashes or a ConfigError."""
-    file = tmp_path_factory.getbasetemp() / "any"
-    file.write_bytes(content)
-    try:
-        found = load_hash_list(file)
-    except ConfigError:
-        return
-    assert all(len(entry) == 32 for entry in found)

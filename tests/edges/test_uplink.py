@@ -654,7 +654,8 @@ def test_what_the_broker_took_is_confirmed_before_the_stop(server: MqttServer) -
 
 def order(name: str = "c-1", gate: str = GATE, expires: str = "2099-01-01T00:00:00Z", **changes: object) -> bytes:
     """A signed command."""
-    command = {"id": name, "gate": gate, "name": "open_door", "args": {}, "issued": "2026-01-01T00:00:00Z", "expires": expires}
+    told = {"id": name, "gate": gate, "name": "open", "args": {}, "issued": "2026-01-01T00:00:00Z", "expires": expires}
+    command = {"type": "vn.gate.command.v1", **told}
     return json.dumps({**command, "signature": "A" * 40, **changes}).encode()
 
 
@@ -737,7 +738,14 @@ def test_a_desired_configuration_is_reported_as_not_enabled(server: MqttServer) 
     """Retained like the desire itself; what is unreadable is said to be so."""
     with rig(server.port) as up:
         up.wait_phase("online")
-        desire = {"version": 4, "issued": "2026-01-01T00:00:00Z", "config": {}, "signature": "A" * 40}
+        desire = {
+            "type": "vn.gate.config.v1",
+            "gate": GATE,
+            "version": 4,
+            "issued": "2026-01-01T00:00:00Z",
+            "config": {},
+            "signature": "A" * 40,
+        }
         server.publish(wire.down(GATE, "config"), json.dumps(desire).encode(), retain=True)
         server.publish(wire.down(GATE, "config"), b"{}")
         server.wait(lambda: len(server.on("/up/config")) == 2)
@@ -751,11 +759,11 @@ def test_a_desired_configuration_is_reported_as_not_enabled(server: MqttServer) 
 def test_a_list_is_recorded_as_not_enabled(server: MqttServer) -> None:
     """For this gate or for all."""
     manifest = {
+        "type": "vn.gate.list.v1",
+        "gate": wire.ALL,
         "name": "deny",
         "version": 3,
-        "snapshot": "deny-3",
-        "count": 1,
-        "sha256": "ab" * 32,
+        "snapshot": {"sha256": "ab" * 32, "bytes": 16},
         "issued": "2026-01-01T00:00:00Z",
         "expires": "2099-01-01T00:00:00Z",
         "signature": "A" * 40,

@@ -9,11 +9,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from device.checks import check_files, check_needed, rules
 from device.config import GateConfig, parse
+from device.core.rules import ListUse, Reliance, Standing
 from device.core.types import Direction, Verdict
 from device.errors import ConfigError
 
@@ -43,7 +45,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "gate.key").write_bytes(pem(key))
     (tmp_path / "gate.pem").write_bytes(certificate(key, "gate-1"))
     (tmp_path / "ca.pem").write_bytes(certificate(key, "authority"))
-    (tmp_path / "allow.txt").write_text("# staff\n" + "cd" * 32 + "\n")
+    orders = Ed25519PrivateKey.generate().public_key()
+    (tmp_path / "orders.pem").write_bytes(orders.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
     (tmp_path / "frames").mkdir()
     return tmp_path
 
@@ -54,7 +57,8 @@ def config(folder: Path, **changes: dict[str, object]) -> GateConfig:
         "gate": {"id": "gate-1", "site": "site-1"},
         "privacy": {"site_key": "site.key", "seal_to": "province.pem"},
         "camera": {"source": "folder:frames"},
-        "policy": {"allow_list": "allow.txt"},
+        "policy": {"lists": [{"name": "staff", "use": "allow"}]},
+        "trust": {"province": "orders.pem"},
         "broker": {"host": "broker.example", "ca": "ca.pem", "cert": "gate.pem", "key": "gate.key"},
     }
     for section, keys in changes.items():
@@ -82,7 +86,7 @@ def test_a_good_gate_passes(folder: Path) -> None:
         ("ca.pem", "broker.ca"),
         ("gate.pem", "broker.cert"),
         ("gate.key", "broker.key"),
-        ("allow.txt", "policy.allow_list"),
+        ("orders.pem", "trust.province"),
     ],
 )
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00nonsense"])
@@ -90,9 +94,6 @@ def test_a_missing_empty_or_foreign_file_is_named_by_its_key(folder: Path, name:
     """With the path of the file."""
     path = folder / name
     path.unlink() if content is None else path.write_bytes(content)
-    if name == "allow.txt" and content == b"":
-        check_files(config(folder), "gate.toml")
-        return
     assert f"gate.toml: {key}: {path}" in complaint(config(folder))
 
 
@@ -116,15 +117,20 @@ def test_every_problem_is_named_at_once(folder: Path) -> None:
     assert all(key in message for key in ("privacy.site_key", "broker.ca", "camera.source"))
 
 
-def test_the_daemon_starts_without_a_readable_list_and_refers_everybody(folder: Path) -> None:
-    """A broken list is no reason for a dead gate; the check before the start still names it."""
-    (folder / "allow.txt").write_text("not a hash\n")
+def test_the_daemon_starts_without_a_list_and_refers_everybody(folder: Path) -> None:
+    """A new gate has none yet, and that is no mistake: it fetches one, and meanwhile a person looks."""
     checked = config(folder)
+    check_files(checked, "gate.toml")
     check_needed(checked, "gate.toml")
-    assert "policy.allow_list" in complaint(checked)
-    allow = rules(checked).allow
-    assert allow is not None
-    assert allow.members is None
+    (rule,) = rules(checked).lists
+    assert rule.listing.members is None
+    assert rule.ladder[Standing.MISSING] is Reliance.REFER
+
+
+def test_lists_and_signed_codes_need_somebody_to_vouch_for_them(folder: Path) -> None:
+    """Named by the key that is missing."""
+    assert "trust.province: is needed for policy.lists" in complaint(config(folder, trust={"province": None}))
+    assert "trust.keys: is needed for site_badge" in complaint(config(folder, policy={"accept": ["site_badge"]}))
 
 
 def test_the_rules_are_those_of_the_file(folder: Path) -> None:
@@ -136,5 +142,4 @@ def test_the_rules_are_those_of_the_file(folder: Path) -> None:
     assert made.duplicate_window_ns == 10_000_000_000
     assert (made.hours[0].days, made.hours[0].start_min, made.hours[0].end_min) == (frozenset({5, 6}), 1320, 390)
     assert made.unknown_clock is Verdict.REJECT
-    assert made.allow is not None
-    assert made.allow.members == frozenset({bytes.fromhex("cd" * 32)})
+    assert [(rule.use, rule.listing.name) for rule in made.lists] == [(ListUse.ALLOW, "staff")]

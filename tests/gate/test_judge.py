@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from device import judge as module
-from device.core.policy import Rules
+from device.core import memory as memory_module
+from device.core.memory import Memory
 from device.core.reasons import Reason
+from device.core.rules import Rules
 from device.core.types import Box, ClockReading, Direction, Kind, Passage, Sighting, Sign, Verdict
 from device.judge import Judge
 from device.workbench.people import citizen_card, people, seeded
@@ -93,28 +95,28 @@ def test_remembered_passages_make_duplicates_after_a_restart() -> None:
     judge = Judge(RULES, KEY)
     subject = judge.judge(sighting(CARD), moment(100)).decision.subject
     assert subject is not None
-    again = Judge(RULES, KEY, passages=[Passage(subject, Direction.IN, moment(100))]).judge(sighting(CARD), moment(105))
+    again = Judge(RULES, KEY, memory=Memory(10**15, [Passage(subject, Direction.IN, moment(100))])).judge(sighting(CARD), moment(105))
     assert again.decision.reason is Reason.JUST_SCANNED
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The person seen longest ago is forgotten first."""
-    monkeypatch.setattr(module, "REMEMBERED_LIMIT", 3)
+    monkeypatch.setattr(memory_module, "REMEMBERED_LIMIT", 3)
     judge = Judge(RULES, KEY)
     subject = judge.judge(sighting(CARD), moment()).decision.subject
     assert subject is not None
-    judge.remember(Passage(subject, Direction.IN, moment()))
+    judge.memory.remember(Passage(subject, Direction.IN, moment()))
     for number in range(2):
-        judge.remember(Passage(f"{number:064x}", Direction.IN, moment()))
+        judge.memory.remember(Passage(f"{number:064x}", Direction.IN, moment()))
     assert judge.judge(sighting(CARD), moment()).decision.reason is Reason.JUST_SCANNED
-    judge.remember(Passage("f" * 64, Direction.IN, moment()))
+    judge.memory.remember(Passage("f" * 64, Direction.IN, moment()))
     assert judge.judge(sighting(CARD), moment()).decision.reason is Reason.ACCEPTED
 
 
 def test_a_mistake_in_a_rule_fails_closed_and_logs_no_content(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """The gate goes on, the person is refused, and the log tells the place and nothing of the card."""
 
-    def broken(payload: bytes, **_: object) -> None:
+    def broken(payload: bytes, *_: object) -> None:
         raise KeyError(payload)
 
     monkeypatch.setattr(module, "parse", broken)

@@ -9,7 +9,8 @@ import pytest
 
 from device.core.link import Beat, Glimpse, Message, Trouble
 from device.core.machine import State
-from device.core.policy import Rules
+from device.core.memory import Memory
+from device.core.rules import Rules
 from device.core.types import Box, Cause, Channel, JsonObject, Kind, Sighting, Sign, View
 from device.core.wire import Terms
 from device.judge import Judge
@@ -68,7 +69,7 @@ class Scene:
 
     def make(self) -> Loop:
         """A loop as after a start of the program."""
-        judge = Judge(RULES, bytes(32), passages=self.journal.passages())
+        judge = Judge(RULES, bytes(32), memory=Memory(RULES.in_out_reset_ns, self.journal.passages()))
         scribe = Scribe(Terms("site-1", "1", "v1", "tests", "none"))
         settings = LoopSettings(rearm_ns=500 * MS, budget_s=0.02, strict=self.strict)
         return Loop(settings, self.clock, eye=self.eye, judge=judge, scribe=scribe, journal=self.journal, signals=self.signals)

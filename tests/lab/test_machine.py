@@ -35,7 +35,7 @@ OUTCOMES: Final = {
     "accept_in": (Sign.ACCEPT_IN, STEADY.replace('direction = "both"', 'direction = "in"')),
     "accept_out": (Sign.ACCEPT_OUT, STEADY.replace('direction = "both"', 'direction = "out"')),
     "already": (Sign.ALREADY, ALONE.replace("duplicate_window_s = 0.0", "duplicate_window_s = 600.0")),
-    "refer": (Sign.REFER, ALONE.replace("[policy]", '[policy]\nallow_list = "/etc/gate/no-such-list"')),
+    "refer": (Sign.REFER, ALONE.replace("[policy]", '[policy]\nlists = [{ name = "never-sent", use = "allow" }]')),
     "unreadable": (Sign.UNREADABLE, ALONE),
     "out_of_service": (Sign.OUT_OF_SERVICE, ALONE),
 }

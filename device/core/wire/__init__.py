@@ -4,7 +4,7 @@ The only place that knows names of topics and members; everything else uses
 what stands here. The documents in ``device/contract`` are generated from it.
 """
 
-from device.core.wire.base import Heard, Said, Unreadable, compact, encode, read, sequence_text, time_text
+from device.core.wire.base import Heard, Said, Unreadable, compact, encode, read, seconds_of, sequence_text, time_text
 from device.core.wire.events import AUDIT_TYPE, CHECKIN_TYPE, AuditEvent, CheckinEvent, HeardEvent, HeardGap
 from device.core.wire.facts import (
     AuditFact,
@@ -30,10 +30,12 @@ from device.core.wire.facts import (
     audit_data,
     checkin_data,
 )
-from device.core.wire.freeze import body_digest, freeze_event, split_signature
+from device.core.wire.freeze import body_digest, freeze_event, split_signature, with_signature
 from device.core.wire.messages import (
+    BLOB_LIMIT_BYTES,
     RANGES_LIMIT,
     Ack,
+    Blob,
     Command,
     CommandState,
     ConfigReport,
@@ -43,9 +45,13 @@ from device.core.wire.messages import (
     HeardNotice,
     Hello,
     Lane,
+    ListDelta,
     ListManifest,
     Percentiles,
+    Signed,
     State,
+    TrustKey,
+    TrustList,
     gathered,
 )
 from device.core.wire.topics import ALL, Topic, down, down_filter, is_gate, parse_topic, source, up
@@ -53,11 +59,13 @@ from device.core.wire.topics import ALL, Topic, down, down_filter, is_gate, pars
 __all__ = [
     "ALL",
     "AUDIT_TYPE",
+    "BLOB_LIMIT_BYTES",
     "CHECKIN_TYPE",
     "RANGES_LIMIT",
     "Ack",
     "AuditEvent",
     "AuditFact",
+    "Blob",
     "CameraView",
     "Checkin",
     "CheckinEvent",
@@ -82,11 +90,13 @@ __all__ = [
     "Hello",
     "JournalReplaced",
     "Lane",
+    "ListDelta",
     "ListFate",
     "ListManifest",
     "ListUse",
     "Percentiles",
     "Said",
+    "Signed",
     "Start",
     "State",
     "Stop",
@@ -94,6 +104,8 @@ __all__ = [
     "Terms",
     "Topic",
     "Trouble",
+    "TrustKey",
+    "TrustList",
     "Unreadable",
     "UplinkTrouble",
     "audit_data",
@@ -108,9 +120,11 @@ __all__ = [
     "is_gate",
     "parse_topic",
     "read",
+    "seconds_of",
     "sequence_text",
     "source",
     "split_signature",
     "time_text",
     "up",
+    "with_signature",
 ]

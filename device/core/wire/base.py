@@ -82,6 +82,11 @@ def time_text(wall_ns: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
 
 
+def seconds_of(text: str) -> int:
+    """The whole seconds since 1970 of a time as it stands in messages. Raises ValueError for a date that no calendar has."""
+    return int(datetime.fromisoformat(f"{text[:19]}+00:00").timestamp())
+
+
 def sequence_text(seq: int) -> str:
     """The ``sequence`` attribute: of fixed width, because CloudEvents wants it to sort as a string."""
     return f"{seq:0{SEQUENCE_DIGITS}d}"

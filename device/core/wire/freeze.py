@@ -68,7 +68,7 @@ def freeze_event(
         attributes["latest"] = time_text(stamp.latest_ns)
     attributes["data"] = {**stored.data, "prev": None if prev is None else prev.hex()}
     body = compact(attributes)
-    return body if sign is None else _with_signature(body, sign(body))
+    return body if sign is None else with_signature(body, sign(body))
 
 
 def body_digest(body: bytes) -> str:
@@ -89,7 +89,8 @@ def split_signature(body: bytes) -> tuple[bytes, str | None]:
     return body[: match.start()] + b"}", match[1].decode("ascii")
 
 
-def _with_signature(body: bytes, signature: str) -> bytes:
+def with_signature(body: bytes, signature: str) -> bytes:
+    """``body`` with the signature of its bytes as last member. Raises ValueError for what ``split_signature`` would not find again."""
     signed = body[:-1] + b',"signature":"' + signature.encode("ascii") + b'"}'
     if split_signature(signed) != (body, signature):
         raise ValueError("a signature of letters, digits and +/=_.:- is needed, 16 to 1024 long")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from device.core.timeline import ClockState
+from device.core.trust import KeyUse
 from device.core.types import Cause, View
-from device.core.wire.base import Amount, Code, Count, Digest, Heard, Name, Said, Seq, Signature, Text, Time, Uuid, Version, compact
+from device.core.wire.base import SEQ_LIMIT, Amount, Code, Count, Digest, Heard, Name, Said, Seq, Signature, Time, Uuid, Version, compact
 from device.core.wire.facts import CommandStatus, ListUse
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 RANGES_LIMIT = 1000
 """So many separate ranges fit one ack; the rest waits for the next."""
+
+BLOB_LIMIT_BYTES = 64 * 1024 * 1024
+"""Four million entries of a list."""
 
 Range = Annotated[list[Seq], Field(min_length=2, max_length=2)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -182,39 +186,86 @@ class Ack(Heard):
         return [(first, last) for first, last in self.ranges]
 
 
-class DesiredConfig(Heard):
-    """The configuration that the province desires. Retained, signed, and its version only ever rises."""
+class Signed(Heard):
+    """What the province signs with a key that the broker does not have, over the bytes without the last member.
 
-    version: Annotated[int, Field(ge=1)]
-    issued: Time
-    config: dict[str, Any]
-    signature: Signature
+    ``type`` and ``gate`` are signed too, so that nothing can be passed off as
+    another message, or to another gate.
+    """
 
-
-class Command(Heard):
-    """An order to one gate. Never retained; signed by a key that the broker does not have."""
-
-    id: Name
     gate: Name
-    name: Code
+    """Whom it is for."""
+    issued: Time
+    signature: Signature
+
+
+class DesiredConfig(Signed):
+    """The configuration that the province desires. Retained, and its version only ever rises."""
+
+    type: Literal["vn.gate.config.v1"]
+    version: Annotated[int, Field(ge=1, le=SEQ_LIMIT)]
+    config: dict[str, Any]
+    """Sections and keys of the configuration file that differ from it."""
+
+
+class Command(Signed):
+    """An order to one gate. Never retained."""
+
+    type: Literal["vn.gate.command.v1"]
+    id: Name
+    """Never used twice."""
+    name: Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
     args: dict[str, Any] = Field(default_factory=dict)
-    issued: Time
     expires: Time
-    signature: Signature
+    """Nothing is begun at or after this."""
 
 
-class ListManifest(Heard):
-    """What the newest version of a list is, and where its entries are."""
+class Blob(Heard):
+    """Bytes that are fetched in parts, by their digest."""
 
-    name: Name
-    version: Annotated[int, Field(ge=1)]
-    snapshot: Text
-    deltas: Annotated[list[Text], Field(max_length=100)] = Field(default_factory=list)
-    count: Count
     sha256: Digest
-    issued: Time
+    bytes: Annotated[int, Field(ge=0, le=BLOB_LIMIT_BYTES)]
+
+
+class ListDelta(Blob):
+    """What leads from an older version of a list to the announced one."""
+
+    base: Annotated[int, Field(ge=1, le=SEQ_LIMIT)]
+
+
+class ListManifest(Signed):
+    """What the newest version of a list is, and where its entries are. ``gate`` is `all` for every gate."""
+
+    type: Literal["vn.gate.list.v1"]
+    name: Name
+    version: Annotated[int, Field(ge=1, le=SEQ_LIMIT)]
+    snapshot: Blob
+    """All entries: 16 bytes each, sorted, none twice."""
+    deltas: Annotated[list[ListDelta], Field(max_length=20)] = Field(default_factory=list)
+    url: Annotated[str, Field(pattern=r"^https://[!-~]{1,200}$")] | None = None
+    """Where the same blobs can be fetched by name, their digest; otherwise in parts from the broker."""
     expires: Time
-    signature: Signature
+
+
+class TrustKey(Heard):
+    """One public key that vouches for codes."""
+
+    use: KeyUse
+    kid: Annotated[str, Field(pattern=r"^[0-9a-f]{2,128}$")]
+    """Its key id in hexadecimal digits."""
+    key: Annotated[str, Field(pattern=r"^[0-9A-Za-z+/]{16,2048}={0,2}$")]
+    """SubjectPublicKeyInfo in DER, base64."""
+    not_before: Time
+    not_after: Time
+
+
+class TrustList(Signed):
+    """All keys whose signatures count at a gate: a file. ``gate`` is `all` for every gate."""
+
+    type: Literal["vn.gate.trust.v1"]
+    version: Annotated[int, Field(ge=1, le=SEQ_LIMIT)]
+    expires: Time
+    keys: Annotated[list[TrustKey], Field(max_length=2000)]
 
 
 SaidT = TypeVar("SaidT", bound=Said)
