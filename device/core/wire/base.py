@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 if TYPE_CHECKING:
     from device.core.types import Json
@@ -85,6 +85,15 @@ def time_text(wall_ns: int) -> str:
 def seconds_of(text: str) -> int:
     """The whole seconds since 1970 of a time as it stands in messages. Raises ValueError for a date that no calendar has."""
     return int(datetime.fromisoformat(f"{text[:19]}+00:00").timestamp())
+
+
+def _is_moment(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
+Moment = Annotated[Time, AfterValidator(_is_moment)]
+"""A time that is compared with the clock: of a date that exists."""
 
 
 def sequence_text(seq: int) -> str:

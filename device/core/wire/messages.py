@@ -9,7 +9,23 @@ from pydantic import Field, ValidationError, model_validator
 from device.core.timeline import ClockState
 from device.core.trust import KeyUse
 from device.core.types import Cause, View
-from device.core.wire.base import SEQ_LIMIT, Amount, Code, Count, Digest, Heard, Name, Said, Seq, Signature, Time, Uuid, Version, compact
+from device.core.wire.base import (
+    SEQ_LIMIT,
+    Amount,
+    Code,
+    Count,
+    Digest,
+    Heard,
+    Moment,
+    Name,
+    Said,
+    Seq,
+    Signature,
+    Time,
+    Uuid,
+    Version,
+    compact,
+)
 from device.core.wire.facts import CommandStatus, ListUse
 
 if TYPE_CHECKING:
@@ -195,7 +211,7 @@ class Signed(Heard):
 
     gate: Name
     """Whom it is for."""
-    issued: Time
+    issued: Moment
     signature: Signature
 
 
@@ -216,7 +232,7 @@ class Command(Signed):
     """Never used twice."""
     name: Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
     args: dict[str, Any] = Field(default_factory=dict)
-    expires: Time
+    expires: Moment
     """Nothing is begun at or after this."""
 
 
@@ -244,7 +260,7 @@ class ListManifest(Signed):
     deltas: Annotated[list[ListDelta], Field(max_length=20)] = Field(default_factory=list)
     url: Annotated[str, Field(pattern=r"^https://[!-~]{1,200}$")] | None = None
     """Where the same blobs can be fetched by name, their digest; otherwise in parts from the broker."""
-    expires: Time
+    expires: Moment
 
 
 class TrustKey(Heard):
@@ -255,8 +271,8 @@ class TrustKey(Heard):
     """Its key id in hexadecimal digits."""
     key: Annotated[str, Field(pattern=r"^[0-9A-Za-z+/]{16,2048}={0,2}$")]
     """SubjectPublicKeyInfo in DER, base64."""
-    not_before: Time
-    not_after: Time
+    not_before: Moment
+    not_after: Moment
 
 
 class TrustList(Signed):
@@ -264,7 +280,7 @@ class TrustList(Signed):
 
     type: Literal["vn.gate.trust.v1"]
     version: Annotated[int, Field(ge=1, le=SEQ_LIMIT)]
-    expires: Time
+    expires: Moment
     keys: Annotated[list[TrustKey], Field(max_length=2000)]
 
 

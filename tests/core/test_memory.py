@@ -1,0 +1,80 @@
+"""What is remembered of people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from device.core.memory import USED_PERIODS, Memory
+from device.core.types import Claim, ClockReading, Direction, Passage
+
+SECOND = 1_000_000_000
+HOUR = 3600 * SECOND
+START_S = 1_800_000_000
+LIVE = Claim(START_S - 30, START_S + 60, period_s=30, once=b"first")
+
+
+def at(seconds: float, boot: str = "b1", *, trusted: bool = True) -> ClockReading:
+    """All clocks so long after the start."""
+    ns = int(seconds * SECOND)
+    return ClockReading(ns, ns, START_S * SECOND + ns, boot, trusted)
+
+
+def who(number: int) -> str:
+    """A person."""
+    return f"{number:064x}"
+
+
+def test_people_inside_are_counted_by_their_last_passage() -> None:
+    """In twice is one person; out is out; another gate's passages count like one's own."""
+    memory = Memory(16 * HOUR)
+    for number, direction in ((1, Direction.IN), (2, Direction.IN), (1, Direction.IN), (3, Direction.OUT), (2, Direction.OUT)):
+        memory.remember(Passage(who(number), direction, at(number)))
+    assert memory.inside(at(10)) == 1
+    assert memory.recall(who(1), None, at(10)).inside == 1
+
+
+def test_the_count_survives_a_restart_because_it_is_no_counter() -> None:
+    """It is made of the passages that the record remembers."""
+    passages = [Passage(who(1), Direction.IN, at(1)), Passage(who(2), Direction.IN, at(2))]
+    assert Memory(16 * HOUR, passages).inside(at(5, "b2")) == 2
+
+
+def test_nobody_is_inside_for_ever() -> None:
+    """Whose way out was never seen is taken to have left; whose time nobody can tell stays."""
+    memory = Memory(16 * HOUR, [Passage(who(1), Direction.IN, at(0)), Passage(who(2), Direction.IN, at(3600))])
+    assert memory.inside(at(16 * 3600 - 1)) == 2
+    assert memory.inside(at(16 * 3600)) == 1
+    unknown = Memory(16 * HOUR, [Passage(who(1), Direction.IN, at(0, trusted=False))])
+    assert unknown.inside(at(10**6, "b2")) == 1
+
+
+def test_a_code_of_the_moment_lets_one_person_pass_once() -> None:
+    """Another code of the same person counts; what was spent long ago is forgotten."""
+    memory = Memory(16 * HOUR)
+    assert not memory.recall(who(1), LIVE, at(0)).used
+    memory.remember(Passage(who(1), Direction.IN, at(0)))
+    memory.spend(LIVE, at(0))
+    assert memory.recall(who(1), LIVE, at(20)).used
+    second = replace(LIVE, once=b"second")
+    assert not memory.recall(who(1), second, at(20)).used
+    memory.spend(second, at(USED_PERIODS * 30 + 1))
+    assert not memory.recall(who(1), LIVE, at(USED_PERIODS * 30 + 2)).used
+
+
+def test_a_code_used_before_a_restart_is_known_as_used() -> None:
+    """By the person's passage, which the record keeps: a code made before it is spent, one made after it is not."""
+    memory = Memory(16 * HOUR, [Passage(who(1), Direction.IN, at(10))])
+    assert memory.recall(who(1), LIVE, at(20, "b2")).used
+    later = Claim(START_S, START_S + 90, period_s=30, once=b"later")
+    assert not memory.recall(who(1), later, at(31, "b2")).used
+    assert not memory.recall(who(2), LIVE, at(20, "b2")).used
+    memory.remember(Passage(who(1), Direction.OUT, at(31, "b2")))
+    assert not memory.recall(who(1), replace(LIVE, once=b"other"), at(32, "b2")).used
+
+
+def test_a_badge_is_not_spent() -> None:
+    """Only codes of the moment are."""
+    memory = Memory(16 * HOUR)
+    badge = Claim(START_S, START_S + 90)
+    memory.spend(badge, at(0))
+    assert not memory.recall(who(1), badge, at(1)).used
