@@ -352,6 +352,8 @@ class TrustSection(_Section):
     """The signed list of public keys for badges, phone codes and health certificates. Without it these are not enabled."""
     lists: FilePath = Path("/var/lib/gate/lists")
     """Folder of the lists that the policy names; the gate keeps it itself."""
+    orders: FilePath = Path("/var/lib/gate/orders")
+    """Folder in which the gate notes what became of each order."""
 
 
 class PrivacySection(_Section):

@@ -24,6 +24,7 @@ from device.confinement import keep_memory_private
 from device.core import timeline
 from device.core.machine import State
 from device.core.memory import Memory
+from device.core.orders import Order
 from device.core.problems import Problem
 from device.core.rules import Standing
 from device.core.types import Channel, Entry, View
@@ -35,12 +36,17 @@ from device.edges.files import read_site_key, write_status
 from device.edges.herald import About
 from device.edges.journal import SqliteJournal
 from device.edges.lists import open_lists
+from device.edges.log_ring import LogRing
+from device.edges.order_book import OrderBook
+from device.edges.order_desk import Hand, OrderDesk
 from device.edges.seal import HpkeSealer
 from device.edges.signals import GpioSignals, shipped_score
 from device.edges.signer import Signer
 from device.edges.systemd import SystemdNotifier
-from device.edges.trust import load_province
+from device.edges.trust import Province, load_province
 from device.edges.uplink import MqttUplink
+from device.errors import ConfigError, JournalError
+from device.hands import WIPED, Reach, make_hands, wipe
 from device.judge import Judge
 from device.loop import Loop, LoopSettings
 from device.scribe import Scribe, terms_of
@@ -52,7 +58,7 @@ if TYPE_CHECKING:
     from device.config import GateConfig
     from device.core.player import Snapshot
     from device.core.types import ClockReading, Json, JsonObject, Sign
-    from device.core.wire import ListUse
+    from device.core.wire import AuditFact, ListUse
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +71,9 @@ UPLINK_STALL_NS: Final = 30_000_000_000
 """The uplink's supervisor goes round each second; standing still for so long, it hangs."""
 
 STATUS_FILE: Final = "status.json"
+
+FATE_LIMIT_S: Final = 5.0
+"""How an order ended is recorded within so long, or told again at the next start."""
 
 LEAST_FREE_BYTES: Final = 128 << 20
 LEAST_MEMORY_BYTES: Final = 32 << 20
@@ -138,6 +147,9 @@ class Gate:
         self._notifier = notifier or SystemdNotifier()
         self._on_change = on_change
         self._lit: Callable[[Sign | None], None] = lambda _: None
+        self.ring = LogRing()
+        self._stop = threading.Event()
+        self._wipe = threading.Event()
         self._reported_ns = 0
         self._last: ClockReading | None = None
         self._uplink_seen = (-1, 0)
@@ -173,8 +185,44 @@ class Gate:
         stack.callback((config.gate.runtime_dir / STATUS_FILE).unlink, missing_ok=True)
         self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
         if self.uplink is not None:
+            self._take_orders(self.uplink, province)
             self.uplink.start()
             stack.callback(self.uplink.close)
+
+    def _take_orders(self, uplink: MqttUplink, province: Province) -> None:
+        """Orders are carried out where the province is known, and where the book of orders can be kept."""
+        if not province.known:
+            return
+        try:
+            book = OrderBook(self.config.trust.orders)
+        except OSError as error:
+            log.warning("no order is taken: %s: %s", self.config.trust.orders, error.strerror)
+            return
+        hands: dict[Order, Hand] = {}
+        desk = OrderDesk(self.config.gate.id, province, book, hands, self._record_fate)
+        reach = Reach(
+            self.config,
+            self.journal,
+            self.signals,
+            uplink,
+            self.ring,
+            self.problems,
+            stop=self._stop.set,
+            wipe_at_end=self._wipe.set,
+            finish=desk.finish,
+        )
+        hands.update(make_hands(reach))
+        uplink.take_orders(desk)
+
+    def _record_fate(self, fact: AuditFact) -> bool:
+        """Durable before anything else is said of it; the uplink's thread may wait for the disk."""
+        future = self.journal.record(self.scribe.audit(fact, self.clock.reading()))
+        try:
+            future.result(timeout=FATE_LIMIT_S)
+        except (JournalError, TimeoutError) as error:
+            log.warning("how an order ended is not durable yet: %s", error)
+            return False
+        return True
 
     def __enter__(self) -> Self:
         self._notifier.ready()
@@ -185,10 +233,12 @@ class Gate:
         self.loop.stop()
         self.loop.audit(Stop())
         self._stack.close()
+        if self._wipe.is_set():
+            wipe(self.config.journal.path.parent)
 
     def run(self, stop: threading.Event) -> None:
-        """Turn the loop until ``stop`` is set."""
-        while not stop.is_set():
+        """Turn the loop until ``stop`` is set, or an order ends it."""
+        while not (stop.is_set() or self._stop.is_set()):
             self.loop.turn()
             self.supervise()
 
@@ -359,6 +409,9 @@ def run_daemon(config_path: Path) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    mark = config.journal.path.parent / WIPED
+    if mark.exists():
+        raise ConfigError(f"{mark}: this gate was wiped by an order of the province; set it up anew")
     config.gate.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     with Gate(config, config_path) as gate:
         log.info("gate %s of site %s, version %s", config.gate.id, config.gate.site, VERSION)

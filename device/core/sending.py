@@ -178,6 +178,10 @@ class Window:
         self._orphans.clear()
         self._in_flight = dict.fromkeys(Lane, 0)
 
+    def set_backlog_rate(self, per_s: float) -> None:
+        """The cap on events of the backlog from now on."""
+        self._bucket = Bucket(per_s)
+
     def take_slot(self, token: object, now_s: float) -> bool:
         """Use a place of the window for a message beside the record. False when there is none."""
         if self.in_flight >= self.width:

@@ -1,8 +1,6 @@
 """What the province tells a gate beside acks: configuration, commands and lists.
 
-Each is read, judged and answered, and what was refused is recorded. So far
-every one is refused as ``not_enabled`` at the last step; the steps before it
-(retained, unreadable, foreign, expired) are the ones that stay.
+Each is read, judged and answered, and what was refused is recorded.
 """
 
 from __future__ import annotations
@@ -11,8 +9,10 @@ import logging
 from collections import OrderedDict
 
 from device.core import wire
+from device.core.orders import Refusal
 from device.core.types import ClockReading
 from device.edges.mqtt_values import Publication
+from device.edges.order_desk import OrderDesk
 from device.edges.standing import Notices
 
 log = logging.getLogger(__name__)
@@ -25,41 +25,37 @@ class Downlink:
     """Judges what comes from the province. For the uplink's own thread."""
 
     def __init__(self, gate: str, applied: str, notices: Notices) -> None:
-        """``applied`` is the version of the configuration in force."""
+        """``applied`` is the version of the configuration in force. Without a ``desk`` no command is carried out."""
         self._gate = gate
         self._applied = applied
         self._notices = notices
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self.desk: OrderDesk | None = None
         self.refused = 0
+
+    def answers(self, now: ClockReading) -> list[Publication]:
+        """What became of commands since it was last asked."""
+        states = [] if self.desk is None else self.desk.answers(now)
+        return [Publication(object(), wire.up(self._gate, "cmd", state.id), wire.encode(state)) for state in states]
 
     def take(self, topic: wire.Topic, payload: bytes, now: ClockReading, *, retained: bool) -> Publication | None:
         """Judge one message, and answer it where the contract has an answer."""
-        self.refused += 1
         if topic.kind == "cmd":
             return self._command(topic.name, payload, now, retained=retained)
+        self.refused += 1
         if topic.kind == "config":
             return self._config(payload)
         self._list(topic.name, payload)
         return None
 
-    def _command(self, name: str, payload: bytes, now: ClockReading, *, retained: bool) -> Publication:
-        reason = self._fault_of(name, wire.read(wire.Command, payload), now, retained=retained)
-        state = wire.CommandState(
-            id=name, state="expired" if reason == "expired" else "rejected", time=wire.time_text(now.wall_ns), reason=reason
-        )
-        self._record(("cmd", name, reason), wire.CommandFate(id=name, state=state.state, reason=reason))
+    def _command(self, name: str, payload: bytes, now: ClockReading, *, retained: bool) -> Publication | None:
+        refusal = Refusal("not_enabled") if self.desk is None else self.desk.take(name, payload, now, retained=retained)
+        if refusal is None:
+            return None
+        self.refused += 1
+        state = wire.CommandState(id=name, state=refusal.state, time=wire.time_text(now.wall_ns), reason=refusal.reason)
+        self._record(("cmd", name, refusal.reason), wire.CommandFate(id=name, state=refusal.state, reason=refusal.reason))
         return Publication(object(), wire.up(self._gate, "cmd", name), wire.encode(state))
-
-    def _fault_of(self, name: str, command: wire.Command | wire.Unreadable, now: ClockReading, *, retained: bool) -> str:
-        if retained:
-            return "retained"
-        if isinstance(command, wire.Unreadable) or command.id != name:
-            return "malformed"
-        if command.gate != self._gate:
-            return "foreign"
-        if now.trusted and command.expires[:19] <= wire.time_text(now.wall_ns)[:19]:
-            return "expired"
-        return "not_enabled"
 
     def _config(self, payload: bytes) -> Publication:
         desired = wire.read(wire.DesiredConfig, payload)

@@ -74,6 +74,11 @@ class Sender:
         self.outdated = False
         self._refreshed_s = -math.inf
 
+    def rewind(self) -> None:
+        """Events below those that were read wait again."""
+        self._feed = Feed(self._outbox, self.window.knows)
+        self._refreshed_s = -math.inf
+
     def end(self, now_s: float, *, blamed: bool) -> None:
         """The connection is gone. ``blamed``: the broker hung up over something that was sent."""
         self.window.disconnected(now_s, blamed=blamed)

@@ -26,6 +26,7 @@ from device.edges.downlink import Downlink
 from device.edges.herald import About, Herald
 from device.edges.mqtt_client import Connection
 from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Publication, Subscribed
+from device.edges.order_desk import OrderDesk
 from device.edges.sender import EventToken, Sender
 from device.edges.standing import Notices, Standing, is_blamed, is_slow
 from device.edges.systemd import name_thread
@@ -111,6 +112,18 @@ class MqttUplink:
         self._retry_at_s = self._record_at_s = self._health_at_s = self._look_at_s = 0.0
         self._tally = {"attempts": 0, "connects": 0, "bad_messages": 0, "record_errors": 0, "crashes": 0}
 
+    def take_orders(self, desk: OrderDesk) -> None:
+        """Who carries commands out. To be told before ``start``; used in the supervisor's thread alone."""
+        self._downlink.desk = desk
+
+    def set_drain_rate(self, per_s: float) -> None:
+        """The cap on old events, until the next start. In the supervisor's thread."""
+        self._sender.window.set_backlog_rate(per_s)
+
+    def rewind(self) -> None:
+        """Events that were confirmed wait again: read the record from its beginning. In the supervisor's thread."""
+        self._sender.rewind()
+
     # ------------------------------------------------------------- the port
 
     def start(self) -> None:
@@ -135,6 +148,7 @@ class MqttUplink:
             "dead_letters": sender.dead_letters,
             "stray_acks": sender.stray_acks,
             "refused_orders": self._downlink.refused,
+            "orders": 0 if self._downlink.desk is None else self._downlink.desk.carried_out,
             "unrecorded_notices": self._notices.unrecorded,
             "ends": dict(self._standing.ends),
             **self._tally,
@@ -159,6 +173,8 @@ class MqttUplink:
 
     def _run(self) -> None:
         name_thread("uplink")
+        if self._downlink.desk is not None:
+            self._downlink.desk.wake(self._clock.reading())
         while not self._stop.is_set():
             try:
                 self._turn()
@@ -224,8 +240,7 @@ class MqttUplink:
         """Everything there is to do on a standing connection. Returns how long it may wait."""
         if now_s >= self._look_at_s and not self._look_after(now_s):
             return 0.0
-        while self._control and self._sender.window.take_slot(self._control[0].token, now_s):
-            self._publish(self._control.popleft())
+        self._speak()
         if now_s < self._record_at_s:
             return self._record_at_s - now_s
         if not self._greeted:
@@ -237,6 +252,12 @@ class MqttUplink:
             log.warning("the record was begun anew, and so is the connection")
             self._hang_up("new_record")
         return min(wait_s, self._look_at_s - now_s)
+
+    def _speak(self) -> None:
+        """Send what is said beside the record, as far as the window has room."""
+        self._control.extend(self._downlink.answers(self._clock.reading())[: CONTROL_LIMIT - len(self._control)])
+        while self._control and self._sender.window.take_slot(self._control[0].token, self._now_s()):
+            self._publish(self._control.popleft())
 
     def _look_after(self, now_s: float) -> bool:
         """Once a second: is the broker still answering, and is health due? False when the connection was given up."""
@@ -351,6 +372,7 @@ class MqttUplink:
         if connection is None:
             return
         if self._phase is Phase.ONLINE and self._limits is not None:
+            self._speak()
             last = self._herald.state(self._session, online=False, retain=self._limits.retain_available)
             if self._until(lambda: window.take_slot(last.token, self._now_s())):
                 self._publish(last)

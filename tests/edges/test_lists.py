@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from device.edges import lists
 from device.edges.lists import MANIFEST, GateList
 from device.edges.trust import Province, load_province, load_trust
 from device.errors import KeyUnusable
+from tests.desk import Desk
 
 HOUR_NS = 3_600_000_000_000
 ISSUED = "2026-11-23T00:00:00Z"
@@ -28,27 +27,11 @@ ISSUED_NS = wire.seconds_of(ISSUED) * 1_000_000_000
 ANNA, BERTA = b"a" * 32, b"b" * 32
 
 
-@dataclass
-class Desk:
-    """The province's desk: signs."""
-
-    key: ed25519.Ed25519PrivateKey = field(default_factory=ed25519.Ed25519PrivateKey.generate)
-
-    @property
-    def province(self) -> Province:
-        """What a gate knows of it."""
-        return Province((self.key.public_key(),))
-
-    def sign(self, message: dict[str, object]) -> bytes:
-        """A signed message."""
-        body = json.dumps(message, separators=(",", ":")).encode()
-        return wire.with_signature(body, base64.b64encode(self.key.sign(body)).decode())
-
-    def manifest(self, entries: bytes, version: int = 1, **changes: object) -> bytes:
-        """Of a list with these entries."""
-        blob = {"sha256": hashlib.sha256(entries).hexdigest(), "bytes": len(entries)}
-        told = {"type": "vn.gate.list.v1", "gate": "all", "issued": ISSUED, "name": "staff", "version": version, "snapshot": blob}
-        return self.sign({**told, "expires": "2026-12-23T00:00:00Z", **changes})
+def manifest(desk: Desk, entries: bytes, version: int = 1, **changes: object) -> bytes:
+    """Of a list with these entries, signed."""
+    blob = {"sha256": hashlib.sha256(entries).hexdigest(), "bytes": len(entries)}
+    told = {"type": "vn.gate.list.v1", "gate": "all", "issued": ISSUED, "name": "staff", "version": version, "snapshot": blob}
+    return desk.sign({**told, "expires": "2026-12-23T00:00:00Z", **changes})
 
 
 def reading(after_h: float, *, trusted: bool = True) -> ClockReading:
@@ -66,10 +49,10 @@ def a_list(folder: Path) -> GateList:
 def install(one: GateList, desk: Desk, *subjects: bytes, version: int = 1) -> None:
     """Put a list in force."""
     entries = snapshot(subjects)
-    body = desk.manifest(entries, version)
-    manifest = desk.province.read(wire.ListManifest, body)
-    assert isinstance(manifest, wire.ListManifest)
-    one.install(manifest, body, [entries])
+    body = manifest(desk, entries, version)
+    found = desk.province.read(wire.ListManifest, body)
+    assert isinstance(found, wire.ListManifest)
+    one.install(found, body, [entries])
 
 
 def test_a_list_outlives_the_program(tmp_path: Path) -> None:
@@ -126,7 +109,7 @@ def test_whatever_is_wrong_on_the_card_is_said_and_there_is_no_list(tmp_path: Pa
     elif damage == "foreign":
         province = Desk().province
     elif damage == "name":
-        (one.folder / MANIFEST).write_bytes(desk.manifest(snapshot([ANNA]), name="deny"))
+        (one.folder / MANIFEST).write_bytes(manifest(desk, snapshot([ANNA]), name="deny"))
     else:
         province = Province()
     again = a_list(tmp_path)
@@ -140,11 +123,11 @@ def test_entries_that_were_not_signed_or_not_sorted_leave_the_old_list_in_force(
     desk, one = Desk(), a_list(tmp_path)
     install(one, desk, ANNA)
     for entries, signed in ((snapshot([BERTA]), snapshot([ANNA, BERTA])), (BERTA[:16] + ANNA[:16], BERTA[:16] + ANNA[:16])):
-        body = desk.manifest(signed, 2)
-        manifest = desk.province.read(wire.ListManifest, body)
-        assert isinstance(manifest, wire.ListManifest)
+        body = manifest(desk, signed, 2)
+        found = desk.province.read(wire.ListManifest, body)
+        assert isinstance(found, wire.ListManifest)
         with pytest.raises(ValueError, match="the entries are not"):
-            one.install(manifest, body, [entries])
+            one.install(found, body, [entries])
         again = a_list(tmp_path)
         assert again.load(desk.province) is None
         for held in (one, again):
@@ -179,10 +162,10 @@ def test_a_change_is_made_of_the_list_in_force(tmp_path: Path) -> None:
     desk, one = Desk(), a_list(tmp_path)
     install(one, desk, ANNA)
     old, new = snapshot([ANNA]), snapshot([BERTA])
-    body = desk.manifest(new, 2)
-    manifest = desk.province.read(wire.ListManifest, body)
-    assert isinstance(manifest, wire.ListManifest)
-    one.install(manifest, body, one.changed(delta(old, new)))
+    body = manifest(desk, new, 2)
+    found = desk.province.read(wire.ListManifest, body)
+    assert isinstance(found, wire.ListManifest)
+    one.install(found, body, one.changed(delta(old, new)))
     assert one.members is not None
     assert (ANNA in one.members, BERTA in one.members, one.floor) == (False, True, 2)
     with pytest.raises(ValueError, match="there is no list to change"):
@@ -219,14 +202,14 @@ def test_two_keys_of_the_province_count_side_by_side(tmp_path: Path) -> None:
 def test_a_message_counts_only_signed_whole_and_of_its_own_kind() -> None:
     """The reason says which it was."""
     desk = Desk()
-    body = desk.manifest(snapshot([ANNA]))
+    body = manifest(desk, snapshot([ANNA]))
     assert isinstance(desk.province.read(wire.ListManifest, body), wire.ListManifest)
     assert desk.province.read(wire.ListManifest, body.replace(b'"version":1', b'"version":2')) == "unsigned"
     assert desk.province.read(wire.ListManifest, body.replace(b"vn.gate.list.v1", b"vn.gate.trust.v1")) == "malformed"
     assert desk.province.read(wire.TrustList, body) == "malformed"
     assert Province().read(wire.ListManifest, body) == "not_enabled"
     assert Desk().province.read(wire.ListManifest, body) == "unsigned"
-    assert desk.province.read(wire.ListManifest, desk.manifest(b"", expires="2026-02-30T00:00:00Z")) == "malformed"
+    assert desk.province.read(wire.ListManifest, manifest(desk, b"", expires="2026-02-30T00:00:00Z")) == "malformed"
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff\x00", pem(x25519.X25519PrivateKey.generate()), pem(Desk().key) * 5])

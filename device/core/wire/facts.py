@@ -207,6 +207,8 @@ class CommandFate(Fact):
 
     what: Literal["command"] = "command"
     id: Name
+    order: Name | None = None
+    """What was ordered, where the order was begun."""
     state: CommandStatus
     reason: Code | None = None
 

@@ -178,6 +178,8 @@ class CommandState(Said):
     state: CommandStatus
     time: Time
     reason: Code | None = None
+    detail: Annotated[str, Field(max_length=65_536)] | None = None
+    """What the order asked for, where it asks for something: problems found, lines of the log. Nothing of any person."""
 
 
 class Ack(Heard):
