@@ -148,7 +148,8 @@ class Gate:
         self._on_change = on_change
         self._lit: Callable[[Sign | None], None] = lambda _: None
         self.ring = LogRing()
-        self._stop = threading.Event()
+        self.ended = threading.Event()
+        """Set by an order that ends the program."""
         self._wipe = threading.Event()
         self._reported_ns = 0
         self._last: ClockReading | None = None
@@ -207,7 +208,7 @@ class Gate:
             uplink,
             self.ring,
             self.problems,
-            stop=self._stop.set,
+            stop=self.ended.set,
             wipe_at_end=self._wipe.set,
             finish=desk.finish,
         )
@@ -238,7 +239,7 @@ class Gate:
 
     def run(self, stop: threading.Event) -> None:
         """Turn the loop until ``stop`` is set, or an order ends it."""
-        while not (stop.is_set() or self._stop.is_set()):
+        while not (stop.is_set() or self.ended.is_set()):
             self.loop.turn()
             self.supervise()
 
