@@ -35,6 +35,7 @@ from device.edges.eye import EyeLink
 from device.edges.files import read_site_key, write_status
 from device.edges.herald import About
 from device.edges.journal import SqliteJournal
+from device.edges.list_fetch import ListFetcher
 from device.edges.lists import open_lists
 from device.edges.log_ring import LogRing
 from device.edges.order_book import OrderBook
@@ -42,7 +43,9 @@ from device.edges.order_desk import Hand, OrderDesk
 from device.edges.seal import HpkeSealer
 from device.edges.signals import GpioSignals, shipped_score
 from device.edges.signer import Signer
+from device.edges.standing import Notices
 from device.edges.systemd import SystemdNotifier
+from device.edges.tls import context_for
 from device.edges.trust import Province, load_province
 from device.edges.uplink import MqttUplink
 from device.errors import ConfigError, JournalError
@@ -159,6 +162,8 @@ class Gate:
             self._stack = stack.pop_all()
 
     def _start(self, stack: ExitStack, config: GateConfig, config_path: Path) -> None:
+        logging.getLogger("device").addHandler(self.ring)
+        stack.callback(logging.getLogger("device").removeHandler, self.ring)
         site_key = read_site_key(config.privacy.site_key)
         record = open_record(config)
         self.clock, self.journal = record.clock, record.journal
@@ -187,6 +192,7 @@ class Gate:
         self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
         if self.uplink is not None:
             self._take_orders(self.uplink, province)
+            self._fetch_lists(stack, self.uplink, province)
             self.uplink.start()
             stack.callback(self.uplink.close)
 
@@ -214,6 +220,24 @@ class Gate:
         )
         hands.update(make_hands(reach))
         uplink.take_orders(desk)
+
+    def _fetch_lists(self, stack: ExitStack, uplink: MqttUplink, province: Province) -> None:
+        if not self.lists:
+            return
+        notices = Notices(self.clock, lambda data: self.journal.record(Entry(Channel.AUDIT, data, self.clock.reading())))
+        ca = None if self.config.broker is None else self.config.broker.ca
+        fetcher = ListFetcher(
+            self.config.gate.id,
+            self.lists,
+            province,
+            self.clock,
+            ask=uplink.hear,
+            tell=notices.record,
+            context=partial(context_for, ca),
+        )
+        uplink.take_lists(fetcher)
+        fetcher.start()
+        stack.callback(fetcher.close)
 
     def _record_fate(self, fact: AuditFact) -> bool:
         """Durable before anything else is said of it; the uplink's thread may wait for the disk."""

@@ -25,6 +25,7 @@ from device.core.types import Sign
 from device.edges.journal import SqliteJournal
 from device.edges.log_ring import LogRing
 from device.edges.order_desk import Done, Hand
+from device.edges.tls import context_for
 from device.edges.uplink import MqttUplink
 from device.errors import JournalError
 from device.ports import Signals
@@ -181,9 +182,7 @@ def _update(reach: Reach, name: str, args: Mapping[str, Any]) -> Done:
 
 def _fetch(url: str, path: Path, digest: str, config: GateConfig) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    context = ssl.create_default_context()
-    if config.broker is not None and config.broker.ca is not None:
-        context.load_verify_locations(config.broker.ca)
+    context = context_for(None if config.broker is None else config.broker.ca)
     found = _download(url, path, context, PACKAGE_LIMIT_BYTES)
     if found != digest:
         path.unlink()

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from device.core import wire
 from device.core.orders import Refusal
 from device.core.types import ClockReading
+from device.edges.list_fetch import ListFetcher
 from device.edges.mqtt_values import Publication
 from device.edges.order_desk import OrderDesk
 from device.edges.standing import Notices
@@ -31,6 +32,7 @@ class Downlink:
         self._notices = notices
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self.desk: OrderDesk | None = None
+        self.fetcher: ListFetcher | None = None
         self.refused = 0
 
     def answers(self, now: ClockReading) -> list[Publication]:
@@ -42,6 +44,12 @@ class Downlink:
         """Judge one message, and answer it where the contract has an answer."""
         if topic.kind == "cmd":
             return self._command(topic.name, payload, now, retained=retained)
+        if topic.kind in {"list", "part"} and self.fetcher is not None:
+            if topic.kind == "list":
+                self.fetcher.announced(topic.gate, topic.name, payload)
+            else:
+                self.fetcher.arrived(topic.name, payload)
+            return None
         self.refused += 1
         if topic.kind == "config":
             return self._config(payload)

@@ -80,6 +80,14 @@ class Connection:
         """A message has been dealt with: acknowledge it to the broker."""
         self._command(lambda client: self._done(client, arrived))
 
+    def subscribe(self, topic: str) -> None:
+        """Hear one more topic."""
+        self._command(lambda client: _drop(client.subscribe(topic, qos=1)))
+
+    def unsubscribe(self, topic: str) -> None:
+        """Hear it no more."""
+        self._command(lambda client: _drop(client.unsubscribe(topic)))
+
     def disconnect(self) -> None:
         """Say goodbye after what was handed in, so that the broker forgets the will."""
         self._command(self._goodbye)
@@ -329,6 +337,10 @@ def _properties(packet: int, **values: object) -> Properties:
         if value is not None:
             setattr(properties, name, value)
     return properties
+
+
+def _drop(_answer: object) -> None:
+    """What was not asked for on a connection that is gone is asked for again on the next one."""
 
 
 def _on_socket_open(_client: paho.Client, _userdata: object, sock: object) -> None:

@@ -49,6 +49,14 @@ class TlsFiles:
         return context
 
 
+def context_for(ca: Path | None) -> ssl.SSLContext:
+    """For HTTPS: the machine's own authorities, and the province's. Raises OSError for a file that cannot be used."""
+    context = ssl.create_default_context()
+    if ca is not None:
+        context.load_verify_locations(ca)
+    return context
+
+
 class _TidySocket(ssl.SSLSocket):
     """Closes itself when the handshake fails; paho leaves that to the garbage collector."""
 

@@ -24,6 +24,7 @@ from device.core.pacing import STABLE_S, Backoff, Uniform
 from device.core.types import Json, JsonObject
 from device.edges.downlink import Downlink
 from device.edges.herald import About, Herald
+from device.edges.list_fetch import Ask, ListFetcher
 from device.edges.mqtt_client import Connection
 from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Publication, Subscribed
 from device.edges.order_desk import OrderDesk
@@ -115,6 +116,16 @@ class MqttUplink:
     def take_orders(self, desk: OrderDesk) -> None:
         """Who carries commands out. To be told before ``start``; used in the supervisor's thread alone."""
         self._downlink.desk = desk
+
+    def take_lists(self, fetcher: ListFetcher) -> None:
+        """Who fetches lists. To be told before ``start``."""
+        self._downlink.fetcher = fetcher
+
+    def hear(self, ask: Ask) -> None:
+        """Hear one more topic, or one less, as long as this connection stands. From any thread."""
+        connection = self._connection
+        if connection is not None:
+            (connection.subscribe if ask.wanted else connection.unsubscribe)(ask.topic)
 
     def set_drain_rate(self, per_s: float) -> None:
         """The cap on old events, until the next start. In the supervisor's thread."""
@@ -302,6 +313,8 @@ class MqttUplink:
         self._control.clear()
         self._control.append(self._herald.state(self._session, online=True, retain=limits.retain_available))
         self._standing.online()
+        if self._downlink.fetcher is not None:
+            self._downlink.fetcher.online(connected=True)
 
     def _greet(self) -> None:
         """Say hello; only then events follow, so that the province knows their epoch."""
@@ -317,6 +330,8 @@ class MqttUplink:
             self._online_s += now_s - self._since_s
         self._phase = Phase.WAITING
         self._connection = None
+        if self._downlink.fetcher is not None:
+            self._downlink.fetcher.online(connected=False)
         self._retry_at_s = now_s + (self._backoff.slow_s() if is_slow(end) else self._backoff.next_s())
         if end.reason == "refused" and end.code == broker_codes.RETAIN_NOT_SUPPORTED:
             self._retain = False

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +26,7 @@ from device.edges.clock import SystemClock
 from device.errors import ConfigError
 from device.gate import Gate, run_daemon
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins
+from provisioning.lists import release
 from tests.desk import Desk
 from tests.gate.test_whole_gate import draw, turning, until
 from tests.mosquitto import Broker, running
@@ -84,7 +88,11 @@ def standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     database = tmp_path / "province.sqlite"
     with running(Broker.plain(tmp_path / "broker")) as broker, collector(broker.port, database):
         trust = {"province": str(desk.write_pem(tmp_path / "orders.pem")), "orders": "state/orders", "lists": "state/lists"}
-        overrides = {"trust": trust, "signals.relay": {"pin": 26}, "broker": {"confirm": "collector"}}
+        overrides: dict[str, dict[str, Any]] = {
+            "trust": trust,
+            "signals.relay": {"pin": 26},
+            "[policy.lists]": {"name": "barred", "use": "deny"},
+        }
         stage = Stage(tmp_path / "gate", f"folder:{draw(tmp_path / 'frames', b'064')}", broker.port, overrides)
         with attacker(broker.port) as client:
             opened: list[bool] = []
@@ -170,12 +178,14 @@ def test_the_province_sets_the_rate_of_the_backlog(site: Site) -> None:
         assert site.end_of(name) == ("failed", "bad_arguments")
 
 
-def test_the_gate_tells_what_is_wrong_with_it_and_what_it_logged(site: Site) -> None:
+def test_the_gate_tells_what_is_wrong_with_it_and_what_it_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing of anybody."""
+    caplog.set_level(logging.INFO)
     site.order("s-1", "selftest")
     assert site.end_of("s-1")[0] == "succeeded"
     site.order("l-1", "send-log", args={"lines": 50})
     assert site.end_of("l-1")[0] == "succeeded"
+    assert "order s-1: selftest" in site.detail_of("l-1")
     site.order("i-1", "identify")
     assert site.end_of("i-1") == ("succeeded", None)
 
@@ -190,6 +200,28 @@ def test_what_is_asked_for_again_comes_again(site: Site) -> None:
     assert site.end_of("a-2") == ("failed", "another_epoch")
     site.order("a-3", "resend", args={"epoch": bounds.epoch, "first": 5, "last": 1})
     assert site.end_of("a-3") == ("failed", "bad_arguments")
+
+
+def test_a_list_comes_over_the_broker_and_decides(site: Site) -> None:
+    """Its parts lie retained there; the manifest says which; people are referred until it is in force."""
+    assert "list" in site.gate.problems()
+    now_s = int(time.time())
+    offered = release(
+        lambda body: base64.b64encode(site.desk.key.sign(body)).decode(),
+        [bytes([number % 256]) * 32 for number in range(256)] + [number.to_bytes(4, "big") * 8 for number in range(5_000)],
+        name="barred",
+        version=3,
+        valid_s=(now_s - 10, now_s + 3600),
+    )
+    for topic, payload in offered.messages():
+        site.publish(topic, payload, retain=True)
+    assert until(lambda: "list" not in site.gate.problems())
+    members = site.gate.lists["barred"].members
+    assert members is not None
+    assert b"\x07" * 32 in members
+    assert site.gate.hello()["lists"] == [
+        {"name": "barred", "version": "3", "age_s": site.gate.lists["barred"].use(site.gate.clock.reading()).age_s}
+    ]
 
 
 def test_an_update_comes_over_https_alone(site: Site) -> None:

@@ -55,7 +55,7 @@ from device.core.wire.messages import (
     TrustList,
     gathered,
 )
-from device.core.wire.topics import ALL, Topic, down, down_filter, is_gate, parse_topic, source, up
+from device.core.wire.topics import ALL, Topic, down, down_filter, is_gate, parse_topic, part, source, up
 
 __all__ = [
     "ALL",
@@ -121,6 +121,7 @@ __all__ = [
     "gathered",
     "is_gate",
     "parse_topic",
+    "part",
     "read",
     "seconds_of",
     "sequence_text",

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 ROOT: Final = "gates/v1"
 ALL: Final = "all"
-"""Stands for every gate, below ``down/list`` only."""
+"""Stands for every gate, below ``down/list`` and ``down/part`` only."""
 
 GATE_PATTERN: Final = r"[a-z0-9-]{3,32}"
 """A gate's id is the common name of its certificate."""
@@ -25,12 +25,15 @@ DOWN_ACK: Final = "ack"
 DOWN_CONFIG: Final = "config"
 COMMAND: Final = "cmd"
 DOWN_LIST: Final = "list"
+DOWN_PART: Final = "part"
+"""Bytes of a list, by their digest: retained, and fetched by subscribing to just this topic."""
+_PART_DIGITS: Final = 32
 
 _GATE: Final = re.compile(GATE_PATTERN)
 _TOPIC: Final = re.compile(
     rf"{ROOT}/(?P<gate>{GATE_PATTERN})/"
     rf"(?:(?P<up>up)/(?:(?P<said>checkin|audit|state|hello|health|config)|cmd/(?P<state_of>{NAME_PATTERN}))"
-    rf"|(?P<down>down)/(?:(?P<told>ack|config)|(?P<tree>cmd|list)/(?P<name>{NAME_PATTERN})))"
+    rf"|(?P<down>down)/(?:(?P<told>ack|config)|(?P<tree>cmd|list|part)/(?P<name>{NAME_PATTERN})))"
 )
 
 
@@ -77,7 +80,12 @@ def parse_topic(text: str) -> Topic | None:
         topic = Topic(match["gate"], "up", match["said"] or COMMAND, match["state_of"] or "")
     else:
         topic = Topic(match["gate"], "down", match["told"] or match["tree"], match["name"] or "")
-    return topic if is_gate(topic.gate) or (topic.way, topic.kind) == ("down", DOWN_LIST) else None
+    return topic if is_gate(topic.gate) or (topic.way == "down" and topic.kind in {DOWN_LIST, DOWN_PART}) else None
+
+
+def part(gate: str, sha256: str, number: int) -> str:
+    """The topic of one part of a blob, counted from 0. Raises ValueError like ``up``."""
+    return down(gate, DOWN_PART, f"{sha256[:_PART_DIGITS]}-{number}")
 
 
 def source(gate: str) -> str:
