@@ -354,6 +354,8 @@ class TrustSection(_Section):
     """Folder of the lists that the policy names; the gate keeps it itself."""
     orders: FilePath = Path("/var/lib/gate/orders")
     """Folder in which the gate notes what became of each order."""
+    desired: FilePath = Path("/var/lib/gate/desired")
+    """Folder of the configuration that the province desires, and of the one before it."""
 
 
 class PrivacySection(_Section):
@@ -460,15 +462,19 @@ def load(path: Path) -> GateConfig:
 
     Relative paths in the file are meant from the file's own folder.
     """
+    return parse(read_tree(path), str(path), path.absolute().parent)
+
+
+def read_tree(path: Path) -> dict[str, object]:
+    """What stands in a TOML file, unchecked. Raises ConfigError that names the file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     try:
-        tree = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    return parse(tree, str(path), path.absolute().parent)
 
 
 def parse(tree: dict[str, object], name: str, base: Path | None = None) -> GateConfig:

@@ -29,6 +29,7 @@ from device.core.problems import Problem
 from device.core.rules import Standing
 from device.core.types import Channel, Entry, View
 from device.core.wire import ClockStep, Start, Stop, freeze_event
+from device.desired import Desired, open_desired
 from device.edges import health
 from device.edges.clock import SystemClock, certificate_floor_ns, saved_clock_ns
 from device.edges.eye import EyeLink
@@ -144,9 +145,11 @@ class Gate:
         *,
         on_change: Callable[[Snapshot], None] | None = None,
         notifier: SystemdNotifier | None = None,
+        desired: Desired | None = None,
     ) -> None:
         check_needed(config, str(config_path))
         self.config = config
+        self._desired = desired
         self._notifier = notifier or SystemdNotifier()
         self._on_change = on_change
         self._lit: Callable[[Sign | None], None] = lambda _: None
@@ -193,6 +196,8 @@ class Gate:
         if self.uplink is not None:
             self._take_orders(self.uplink, province)
             self._fetch_lists(stack, self.uplink, province)
+            if self._desired is not None:
+                self.uplink.take_config(self._desired.take, self._desired.report)
             self.uplink.start()
             stack.callback(self.uplink.close)
 
@@ -278,9 +283,19 @@ class Gate:
         if step_ms:
             log.warning("the wall clock was set by %+d ms", step_ms)
             self.loop.audit(ClockStep(step_ms=step_ms))
-        if self._in_progress(now.monotonic_ns):
+        well = self._in_progress(now.monotonic_ns)
+        if well:
             self._notifier.alive()
+        if self._desired is not None:
+            self._try(self._desired, now.monotonic_ns, well=well)
         self._report()
+
+    def _try(self, desired: Desired, now_ns: int, *, well: bool) -> None:
+        """A configuration on trial proves itself or is taken back; either new one begins with a new start."""
+        online = self.uplink is None or self.uplink.stats()["phase"] == "online"
+        desired.watch(now_ns, online=online, well=well and self.loop.state is not State.STARTING)
+        if desired.changed:
+            self.ended.set()
 
     def hello(self) -> Mapping[str, Json]:
         """What the hello message says beyond the uplink's own."""
@@ -430,7 +445,8 @@ def _below(value: int | None, limit: int) -> bool:
 def run_daemon(config_path: Path) -> int:
     """The daemon, until SIGTERM or SIGINT. Returns the exit code."""
     keep_memory_private()
-    config = configuration.load(config_path)
+    desired = open_desired(config_path)
+    config = configuration.load(config_path) if desired is None else desired.effective()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -438,7 +454,7 @@ def run_daemon(config_path: Path) -> int:
     if mark.exists():
         raise ConfigError(f"{mark}: this gate was wiped by an order of the province; set it up anew")
     config.gate.runtime_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with Gate(config, config_path) as gate:
+    with Gate(config, config_path, desired=desired) as gate:
         log.info("gate %s of site %s, version %s", config.gate.id, config.gate.site, VERSION)
         gate.run(stop)
     return 0

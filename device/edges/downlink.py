@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from device.core import wire
 from device.core.orders import Refusal
@@ -22,6 +24,15 @@ REMEMBERED = 256
 """Answers that are remembered, so that the same message again changes and records nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a desired configuration: the version asked for, how it stands, and why."""
+
+    desired: int | None
+    status: wire.ConfigStatus
+    errors: tuple[str, ...] = ()
+
+
 class Downlink:
     """Judges what comes from the province. For the uplink's own thread."""
 
@@ -33,6 +44,7 @@ class Downlink:
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self.desk: OrderDesk | None = None
         self.fetcher: ListFetcher | None = None
+        self.take_config: Callable[[bytes], Verdict] | None = None
         self.refused = 0
 
     def answers(self, now: ClockReading) -> list[Publication]:
@@ -50,9 +62,9 @@ class Downlink:
             else:
                 self.fetcher.arrived(topic.name, payload)
             return None
-        self.refused += 1
         if topic.kind == "config":
             return self._config(payload)
+        self.refused += 1
         self._list(topic.name, payload)
         return None
 
@@ -66,11 +78,20 @@ class Downlink:
         return Publication(object(), wire.up(self._gate, "cmd", name), wire.encode(state))
 
     def _config(self, payload: bytes) -> Publication:
-        desired = wire.read(wire.DesiredConfig, payload)
-        version = None if isinstance(desired, wire.Unreadable) else desired.version
-        reason = "malformed" if version is None else "not_enabled"
-        self._record(("config", str(version), reason), wire.ConfigFate(version=version, status="rejected", reason=reason))
-        report = wire.ConfigReport(desired=version, applied=self._applied, status="rejected", errors=(reason,))
+        verdict = _not_enabled(payload) if self.take_config is None else self.take_config(payload)
+        if verdict.status == "rejected":
+            self.refused += 1
+        self._note_config(verdict)
+        return self.report(verdict)
+
+    def _note_config(self, verdict: Verdict) -> None:
+        version = verdict.desired
+        reason = verdict.errors[0] if verdict.errors else None
+        self._record(("config", str(version), str(reason)), wire.ConfigFate(version=version, status=verdict.status, reason=reason))
+
+    def report(self, verdict: Verdict) -> Publication:
+        """What the gate says of a configuration."""
+        report = wire.ConfigReport(desired=verdict.desired, applied=self._applied, status=verdict.status, errors=verdict.errors)
         return Publication(object(), wire.up(self._gate, "config"), wire.encode(report), retain=True)
 
     def _list(self, name: str, payload: bytes) -> None:
@@ -89,4 +110,11 @@ class Downlink:
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         if self._notices.record(fact):
-            log.warning("refused from the province: %s %s (%s)", *key)
+            log.warning("from the province: %s %s (%s)", *key)
+
+
+def _not_enabled(payload: bytes) -> Verdict:
+    desired = wire.read(wire.DesiredConfig, payload)
+    if isinstance(desired, wire.Unreadable):
+        return Verdict(None, "rejected", ("malformed",))
+    return Verdict(desired.version, "rejected", ("not_enabled",))

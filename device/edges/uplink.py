@@ -22,7 +22,7 @@ from device.config import BrokerSection, GateSection
 from device.core import broker_codes, wire
 from device.core.pacing import STABLE_S, Backoff, Uniform
 from device.core.types import Json, JsonObject
-from device.edges.downlink import Downlink
+from device.edges.downlink import Downlink, Verdict
 from device.edges.herald import About, Herald
 from device.edges.list_fetch import Ask, ListFetcher
 from device.edges.mqtt_client import Connection
@@ -109,6 +109,7 @@ class MqttUplink:
         self._greeted = False
         self._control: deque[Publication] = deque()
         self._retain = True
+        self._report: Callable[[], Verdict | None] = lambda: None
         self._started_s = self._since_s = self._online_s = 0.0
         self._retry_at_s = self._record_at_s = self._health_at_s = self._look_at_s = 0.0
         self._tally = {"attempts": 0, "connects": 0, "bad_messages": 0, "record_errors": 0, "crashes": 0}
@@ -120,6 +121,11 @@ class MqttUplink:
     def take_lists(self, fetcher: ListFetcher) -> None:
         """Who fetches lists. To be told before ``start``."""
         self._downlink.fetcher = fetcher
+
+    def take_config(self, take: Callable[[bytes], Verdict], report: Callable[[], Verdict | None]) -> None:
+        """Who judges desired configurations, and what became of the last one. To be told before ``start``."""
+        self._downlink.take_config = take
+        self._report = report
 
     def hear(self, ask: Ask) -> None:
         """Hear one more topic, or one less, as long as this connection stands. From any thread."""
@@ -312,6 +318,9 @@ class MqttUplink:
         self._sender.begin(limits, now_s)
         self._control.clear()
         self._control.append(self._herald.state(self._session, online=True, retain=limits.retain_available))
+        verdict = self._report()
+        if verdict is not None:
+            self._control.append(self._downlink.report(verdict))
         self._standing.online()
         if self._downlink.fetcher is not None:
             self._downlink.fetcher.online(connected=True)

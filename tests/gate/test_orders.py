@@ -17,12 +17,13 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from device import config as configuration
 from device import gate as gate_module
 from device.core import wire
 from device.core.player import Snapshot
 from device.core.types import ClockReading
+from device.desired import open_desired
 from device.edges.clock import SystemClock
+from device.edges.downlink import Verdict
 from device.errors import ConfigError
 from device.gate import Gate, run_daemon
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins
@@ -87,7 +88,7 @@ def standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     desk = Desk()
     database = tmp_path / "province.sqlite"
     with running(Broker.plain(tmp_path / "broker")) as broker, collector(broker.port, database):
-        trust = {"province": str(desk.write_pem(tmp_path / "orders.pem")), "orders": "state/orders", "lists": "state/lists"}
+        trust = {"province": str(desk.write_pem(tmp_path / "orders.pem")), "orders": "state/orders", "lists": "state/lists", "desired": "state/desired"}
         overrides: dict[str, dict[str, Any]] = {
             "trust": trust,
             "signals.relay": {"pin": 26},
@@ -103,7 +104,9 @@ def standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
                 elif not snapshot.relay and opened and opened[-1]:
                     opened.append(False)
 
-            with turning(Gate(configuration.load(stage.config_path), stage.config_path, on_change=changed)) as gate:
+            desired = open_desired(stage.config_path)
+            assert desired is not None
+            with turning(Gate(desired.effective(), stage.config_path, on_change=changed, desired=desired)) as gate:
                 one = Site(gate, stage, desk, client, database, opened=opened)
                 client.on_message = lambda _client, _data, message: one.states.setdefault(message.topic.rpartition("/")[2], []).append(
                     json.loads(message.payload)
@@ -222,6 +225,17 @@ def test_a_list_comes_over_the_broker_and_decides(site: Site) -> None:
     assert site.gate.hello()["lists"] == [
         {"name": "barred", "version": "3", "age_s": site.gate.lists["barred"].use(site.gate.clock.reading()).age_s}
     ]
+
+
+def test_a_desired_configuration_is_in_force_after_a_start_of_its_own(site: Site) -> None:
+    """Retained on the broker; the gate stops in order, and the next start has it."""
+    told = {"type": "vn.gate.config.v1", "gate": GATE_ID, "version": 2, "issued": "2026-11-23T00:00:00Z"}
+    site.publish(wire.down(GATE_ID, "config"), site.desk.sign({**told, "config": {"policy": {"capacity": 40}}}), retain=True)
+    assert until(site.gate.ended.is_set)
+    again = open_desired(site.stage.config_path)
+    assert again is not None
+    assert again.effective().policy.capacity == 40
+    assert again.report() == Verdict(2, "applied")
 
 
 def test_an_update_comes_over_https_alone(site: Site) -> None:

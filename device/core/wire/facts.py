@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from device.core.types import JsonObject
 
 Trouble = Literal["held", "resumed", "refused", "taken_over"]
+ConfigStatus = Literal["applied", "rejected", "rolled_back"]
 CommandStatus = Literal["received", "executing", "succeeded", "failed", "rejected", "expired", "interrupted"]
 
 
@@ -218,7 +219,7 @@ class ConfigFate(Fact):
 
     what: Literal["config"] = "config"
     version: Seq | None = None
-    status: Literal["applied", "rejected", "rolled_back"]
+    status: ConfigStatus
     reason: Code | None = None
 
 

@@ -26,7 +26,7 @@ from device.core.wire.base import (
     Version,
     compact,
 )
-from device.core.wire.facts import CommandStatus, ListUse
+from device.core.wire.facts import CommandStatus, ConfigStatus, ListUse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,7 +167,7 @@ class ConfigReport(Said):
     """Version last asked for."""
     applied: Version
     """Version in force."""
-    status: Literal["applied", "rejected", "rolled_back"]
+    status: ConfigStatus
     errors: tuple[Code, ...] = ()
 
 
