@@ -99,7 +99,8 @@ def replay(options: argparse.Namespace) -> int:
     if options.payload and under_systemd():
         print("gate replay: --payload is refused under systemd, because the output would be kept in its journal", file=sys.stderr)
         return USAGE
-    return run_replay(options.path, as_json=options.json, payload=options.payload, full=options.ladder == "full")
+    full = options.ladder == "full"
+    return run_replay(options.path, as_json=options.json, payload=options.payload, full=full, explained=options.explain)
 
 
 def check_config(options: argparse.Namespace) -> int:
@@ -122,7 +123,7 @@ def events(options: argparse.Namespace) -> int:
     if options.verify:
         cert = None if config.broker is None else config.broker.cert
         return print_verdict(config.journal.path, cert, as_json=options.json)
-    return print_events(config.journal.path, as_json=options.json, limit=options.limit)
+    return print_events(config.journal.path, as_json=options.json, limit=options.limit, explained=options.explain)
 
 
 def status(options: argparse.Namespace) -> int:
@@ -199,6 +200,12 @@ def _replay_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("path", type=Path, metavar="PATH", help="a picture, a folder of pictures or a video")
     verb.add_argument("--payload", action="store_true", help="print what the codes hold: personal data")
     verb.add_argument("--ladder", choices=("one-shot", "full"), default="full", help="one-shot judges each file alone in a single pass")
+    _explain_argument(verb)
+
+
+def _explain_argument(verb: argparse.ArgumentParser) -> None:
+    words = "say in one sentence why each decision fell (default: vi)"
+    verb.add_argument("--explain", nargs="?", choices=("vi", "en"), const="vi", metavar="LANGUAGE", help=words)
 
 
 def _check_config_arguments(verb: argparse.ArgumentParser) -> None:
@@ -208,6 +215,7 @@ def _check_config_arguments(verb: argparse.ArgumentParser) -> None:
 def _events_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--limit", type=int, default=50, metavar="N", help="the newest N (default: 50; 0 for all)")
     verb.add_argument("--verify", action="store_true", help="check that nothing in the record was changed, moved, put in or taken out")
+    _explain_argument(verb)
 
 
 def _update_arguments(verb: argparse.ArgumentParser) -> None:

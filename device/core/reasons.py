@@ -138,3 +138,11 @@ SENTENCES: dict[Reason, Sentence] = {
     ),
     Reason.RULE_FAILED: Sentence("Lỗi khi xét quy tắc, cổng không cho qua.", "A rule failed, so the gate refuses."),
 }
+
+
+def sentence_of(code: str) -> Sentence:
+    """The sentence of a reason as it stands in an event; of one that a newer version wrote, its code."""
+    try:
+        return SENTENCES[Reason(code)]
+    except ValueError:
+        return Sentence(code, code)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from device.config import GateConfig
 from device.core.machine import diagram
+from device.core.plain_words import ASSURANCES, KINDS, WARNINGS
 from device.core.problems import ADVICE
 from device.core.reasons import SENTENCES
 
@@ -92,7 +93,22 @@ def reasons() -> str:
     rows = [f"| `{reason.value}` | {sentence.vi} | {sentence.en} |" for reason, sentence in SENTENCES.items()]
     head = "# Lý do quyết định · Reasons for a decision\n\nMã lý do không đổi nghĩa; câu chữ có thể được sửa cho rõ hơn. "
     head += "A code never changes its meaning; sentences may be improved. Generated from the code.\n\n"
-    return head + "\n".join(["| mã · code | tiếng Việt | English |", "|---|---|---|", *rows]) + "\n"
+    return head + _words_table(rows) + "".join(_words())
+
+
+def _words() -> Iterator[str]:
+    """The other words of which `--explain` makes its sentence."""
+    for title, words in (
+        ("Lưu ý · Warnings", WARNINGS),
+        ("Loại mã · Kinds of code", KINDS),
+        ("Mức bảo đảm · Assurance", ASSURANCES),
+    ):
+        yield f"\n## {title}\n"
+        yield _words_table([f"| `{code!s}` | {sentence.vi} | {sentence.en} |" for code, sentence in words.items()])
+
+
+def _words_table(rows: list[str]) -> str:
+    return "\n".join(["| mã · code | tiếng Việt | English |", "|---|---|---|", *rows]) + "\n"
 
 
 def problems() -> str:

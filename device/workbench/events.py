@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from device.core.chain import examine_bodies, sentence
-from device.core.reasons import SENTENCES, Reason
+from device.core.explain import explain_event
+from device.core.reasons import sentence_of
 from device.core.timeline import ClockState
 from device.core.types import Channel
 from device.core.wire import time_text
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from device.core.chain import Finding
+    from device.core.explain import Language
     from device.core.types import Json
     from device.edges.journal_reader import Recorded
 
@@ -26,9 +28,9 @@ SUBJECT_DIGITS: Final = 8
 """So much of a keyed hash is enough to see that it is the same person again."""
 
 
-def print_events(path: Path, *, as_json: bool, limit: int) -> int:
-    """Print the newest ``limit`` events (0 for all). Raises JournalError when there is no record to read."""
-    for line in lines(path, limit):
+def print_events(path: Path, *, as_json: bool, limit: int, explained: Language | None = None) -> int:
+    """Print the newest ``limit`` events (0 for all), each decision explained in a language. Raises JournalError when there is no record."""
+    for line in lines(path, limit, explained):
         print(json.dumps(line, ensure_ascii=False) if as_json else _sentence(line))
     return 0
 
@@ -61,13 +63,14 @@ def verdict(path: Path, cert: Path | None) -> tuple[list[Finding], int]:
         return examine_bodies(journal.epoch, journal.bodies(), holes=False, is_ours=is_ours)
 
 
-def lines(path: Path, limit: int) -> Iterator[dict[str, Json]]:
+def lines(path: Path, limit: int, explained: Language | None = None) -> Iterator[dict[str, Json]]:
     """One object for each event that is still in the record."""
     with JournalReader(path) as journal:
-        yield from map(_line, journal.events(limit or None))
+        for recorded in journal.events(limit or None):
+            yield _line(recorded, explained)
 
 
-def _line(recorded: Recorded) -> dict[str, Json]:
+def _line(recorded: Recorded, explained: Language | None) -> dict[str, Json]:
     stored, data = recorded.stored, recorded.stored.data
     line: dict[str, Json] = {
         "seq": stored.seq,
@@ -80,7 +83,8 @@ def _line(recorded: Recorded) -> dict[str, Json]:
         return line | {"what": data["what"]}
     told = {key: data.get(key) for key in ("decision", "reason", "direction", "kind", "variant", "assurance")}
     subject = data.get("subject")
-    return line | told | {"subject": subject[:SUBJECT_DIGITS] if isinstance(subject, str) else None}
+    why: dict[str, Json] = {} if explained is None else {"explanation": explain_event(explained, data)}
+    return line | told | {"subject": subject[:SUBJECT_DIGITS] if isinstance(subject, str) else None} | why
 
 
 def _sentence(line: dict[str, Json]) -> str:
@@ -88,6 +92,8 @@ def _sentence(line: dict[str, Json]) -> str:
     head = f"{line['seq']:>8}  {line['time']}{doubt} {line['state']:9}"
     if "what" in line:
         return f"{head}  {line['what']}"
-    sentence = SENTENCES[Reason(str(line["reason"]))]
     who = f"{line['decision']:6} {line['direction'] or '-':3} {line['kind']:16} {line['subject'] or '-':8}"
+    if "explanation" in line:
+        return f"{head}  {who}  {line['explanation']}"
+    sentence = sentence_of(str(line["reason"]))
     return f"{head}  {who}  {sentence.vi} · {sentence.en}"

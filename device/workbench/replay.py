@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from device.config import PolicySection
-from device.core.reasons import SENTENCES
+from device.core.explain import explain
+from device.core.reasons import sentence_of
 from device.core.rules import Rules
 from device.core.types import Direction, Sighting
 from device.edges.clock import SystemClock
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from device.core.explain import Language
     from device.core.types import Json
     from device.eye.decoder import Look, Reading
 
@@ -45,6 +47,7 @@ class Replay:
 
     payload: bool
     full: bool
+    explained: Language | None = None
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -79,14 +82,16 @@ class Replay:
         )
         decision = self._judge.judge(sighting, now).decision
         code: dict[str, Json] = {"kind": decision.kind.value, "outcome": decision.verdict.value, "reason": decision.reason.value}
+        if self.explained is not None:
+            code["explanation"] = explain(self.explained, decision)
         if self.payload:
             code["payload_b64"] = base64.b64encode(reading.payload).decode("ascii")
         return code
 
 
-def run_replay(path: Path, *, as_json: bool, payload: bool, full: bool) -> int:
+def run_replay(path: Path, *, as_json: bool, payload: bool, full: bool, explained: Language | None = None) -> int:
     """Print a line for each frame of ``path``. Raises SourceUnreadable when there is nothing to look at."""
-    replay = Replay(payload=payload, full=full)
+    replay = Replay(payload=payload, full=full, explained=explained)
     show: Callable[[dict[str, Json]], str] = (lambda line: json.dumps(line, ensure_ascii=False)) if as_json else _sentence
     for name, frame in frames(path):
         print(show(replay.line(name, frame)), flush=True)
@@ -134,6 +139,8 @@ def _sentence(line: dict[str, Json]) -> str:
 
 
 def _said(code: dict[str, Json]) -> str:
-    sentence = next(sentence for reason, sentence in SENTENCES.items() if reason.value == code["reason"])
     shown = f" [{code['payload_b64']}]" if "payload_b64" in code else ""
+    if "explanation" in code:
+        return f"{code['outcome']}: {code['explanation']}{shown}"
+    sentence = sentence_of(str(code["reason"]))
     return f"{code['outcome']}: {code['kind']}: {sentence.vi} · {sentence.en}{shown}"

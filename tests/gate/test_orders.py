@@ -88,7 +88,12 @@ def standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     desk = Desk()
     database = tmp_path / "province.sqlite"
     with running(Broker.plain(tmp_path / "broker")) as broker, collector(broker.port, database):
-        trust = {"province": str(desk.write_pem(tmp_path / "orders.pem")), "orders": "state/orders", "lists": "state/lists", "desired": "state/desired"}
+        trust = {
+            "province": str(desk.write_pem(tmp_path / "orders.pem")),
+            "orders": "state/orders",
+            "lists": "state/lists",
+            "desired": "state/desired",
+        }
         overrides: dict[str, dict[str, Any]] = {
             "trust": trust,
             "signals.relay": {"pin": 26},
