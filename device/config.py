@@ -437,6 +437,33 @@ class BrokerSection(_Section):
         return self
 
 
+class SiblingsSection(_Section):
+    """The other gates of the site, over the site's own broker: for passing twice, and for how many are inside. All of one site key."""
+
+    gates: Annotated[tuple[GateId, ...], Field(min_length=1, max_length=32)]
+    """Their ids."""
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    """Name or address of the site's broker."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8883
+    """TCP port."""
+    ca: FilePath | None = None
+    """PEM file with the authority that signed the broker's certificate; without it only on loopback."""
+    cert: FilePath | None = None
+    """PEM file with the certificate that this gate shows there."""
+    key: FilePath | None = None
+    """PEM file with its private key."""
+    silent_after_s: Annotated[float, Field(ge=6, le=3_600)] = 20.0
+    """A gate that was not heard for so long is silent: nobody is refused then for having passed twice, and the event says so."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.ca is None and self.host not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError("ca, cert and key are needed: a connection without TLS is allowed only on loopback")
+        if (self.ca is None) != (self.cert is None) or (self.cert is None) != (self.key is None):
+            raise ValueError("ca, cert and key belong together: one is missing")
+        return self
+
+
 class GateConfig(_Section):
     """Everything a gate is told."""
 
@@ -444,6 +471,8 @@ class GateConfig(_Section):
     privacy: PrivacySection
     broker: BrokerSection | None = None
     """Without it the gate works and keeps its record, and tells nobody."""
+    siblings: SiblingsSection | None = None
+    """Without it the gate knows only who passed here."""
     camera: CameraSection = CameraSection()
     eye: EyeSection = EyeSection()
     signals: SignalsSection = SignalsSection()

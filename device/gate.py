@@ -42,6 +42,7 @@ from device.edges.log_ring import LogRing
 from device.edges.order_book import OrderBook
 from device.edges.order_desk import Hand, OrderDesk
 from device.edges.seal import HpkeSealer
+from device.edges.siblings import Siblings, take_in
 from device.edges.signals import GpioSignals, shipped_score
 from device.edges.signer import Signer
 from device.edges.standing import Notices
@@ -191,6 +192,7 @@ class Gate:
             settings, self.clock, eye=self.eye, judge=self.judge, scribe=self.scribe, journal=self.journal, signals=self.signals
         )
         self._lit = self.loop.lit
+        self.siblings = self._listen_to_siblings(stack, config)
         stack.callback((config.gate.runtime_dir / STATUS_FILE).unlink, missing_ok=True)
         self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
         if self.uplink is not None:
@@ -244,6 +246,22 @@ class Gate:
         fetcher.start()
         stack.callback(fetcher.close)
 
+    def _listen_to_siblings(self, stack: ExitStack, config: GateConfig) -> Siblings | None:
+        if config.siblings is None:
+            return None
+        siblings = Siblings(config.siblings, config.gate.site, config.gate.id, self.clock, self.journal.passages())
+        self.judge.tell = siblings.passed
+        siblings.start()
+        stack.callback(siblings.close)
+        return siblings
+
+    def _hear_siblings(self) -> None:
+        """What other gates saw counts from the next code on."""
+        if self.siblings is not None:
+            memory = self.judge.memory
+            memory.blind = self.siblings.blind
+            take_in(self.siblings, memory.remember, memory.last)
+
     def _record_fate(self, fact: AuditFact) -> bool:
         """Durable before anything else is said of it; the uplink's thread may wait for the disk."""
         future = self.journal.record(self.scribe.audit(fact, self.clock.reading()))
@@ -269,6 +287,7 @@ class Gate:
     def run(self, stop: threading.Event) -> None:
         """Turn the loop until ``stop`` is set, or an order ends it."""
         while not (stop.is_set() or self.ended.is_set()):
+            self._hear_siblings()
             self.loop.turn()
             self.supervise()
 
@@ -346,6 +365,7 @@ class Gate:
             Problem.HELD: uplink.get("hold") is not None,
             Problem.CERTIFICATE: self._certificate_ends(),
             Problem.LIST: any(one.standing(now) in {Standing.EXPIRED, Standing.MISSING} for one in self.lists.values()),
+            Problem.SIBLINGS: self.siblings is not None and self.siblings.blind,
             Problem.CLOCK: not now.trusted,
             Problem.POWER: bool((health.throttled_bits() or 0) & health.UNDER_VOLTAGE_NOW),
             Problem.HEAT: (health.cpu_temperature_celsius() or 0) >= health.TOO_HOT_CELSIUS,

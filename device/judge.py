@@ -21,6 +21,7 @@ from device.core.trust import NOBODY
 from device.core.types import Decision, Kind, Rejection, Sign, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date
 
     from device.core.rules import Rules
@@ -67,6 +68,8 @@ class Judge:
         self._seal_info = seal_info
         self._trust = trust
         self.memory = memory or Memory(rules.in_out_reset_ns)
+        self.tell: Callable[[Passage], None] = lambda _: None
+        """Hears of every passage here."""
 
     def judge(self, sighting: Sighting, now: ClockReading) -> Judged:
         """Decide about one showing. Never raises: whatever fails here fails closed, with a reason of its own."""
@@ -82,6 +85,7 @@ class Judge:
     def passed(self, judged: Judged, passage: Passage) -> None:
         """Somebody was let through and it is recorded: remember it for duplicates, turns and the number inside."""
         self.memory.remember(passage)
+        self.tell(passage)
         if judged.claim is not None:
             self.memory.spend(judged.claim, passage.at)
 

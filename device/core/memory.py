@@ -41,6 +41,10 @@ class Memory:
         last = self._passages.get(subject)
         return Remembered(last, self.inside(now), claim is not None and claim.live and self._is_used(claim, last), self.blind)
 
+    def last(self, subject: str) -> Passage | None:
+        """The remembered passage of one person."""
+        return self._passages.get(subject)
+
     def inside(self, now: ClockReading) -> int:
         """How many are inside."""
         for subject, passage in list(self._inside.items()):

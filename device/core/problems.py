@@ -24,6 +24,7 @@ class Problem(StrEnum):
     CERTIFICATE = "certificate"
     CLOCK = "clock"
     LIST = "list"
+    SIBLINGS = "siblings"
     POWER = "power"
     HEAT = "heat"
     MEMORY = "memory"
@@ -96,6 +97,11 @@ ADVICE: Final = {
         Severity.DEGRADED,
         "Thiếu danh sách, hoặc danh sách đã hết hạn (xem `lists`); báo tỉnh gửi lại.",
         "A list is missing or has expired (`lists`): have the province send it again.",
+    ),
+    Problem.SIBLINGS: Advice(
+        Severity.WARNING,
+        "Một cổng khác hoặc máy chủ của cơ sở im lặng; tạm thời không chặn ai qua hai lần. Kiểm tra cổng đó và mạng nội bộ.",
+        "Another gate or the site's broker is silent: nobody is refused for passing twice. Check it and the local network.",
     ),
     Problem.POWER: Advice(
         Severity.WARNING,

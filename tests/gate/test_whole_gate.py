@@ -289,3 +289,20 @@ def test_a_certificate_near_its_end_is_a_problem_where_the_time_is_known(
             reading = replace(gate.clock.reading(), trusted=trusted)
             monkeypatch.setattr(SystemClock, "reading", lambda _, reading=reading: reading)
             assert ("certificate" in gate.problems()) is (named and trusted)
+
+
+def test_a_gate_says_when_the_others_of_its_site_are_silent_and_shares_what_it_sees(tmp_path: Path) -> None:
+    """Two whole gates on one broker of the site: what one lets in, the other knows."""
+    (tmp_path / "broker").mkdir()
+    with running(Broker.plain(tmp_path / "broker")) as broker:
+        others = {"gates": [GATE_ID, "gate-b"], "host": "127.0.0.1", "port": broker.port, "silent_after_s": 6.0}
+        first = stage_of(tmp_path / "one", draw(tmp_path / "frames", citizen_card(PERSON)), siblings=others)
+        # Of one site: so of one key.
+        second = stage_of(tmp_path / "two", draw(tmp_path / "nothing", b"064"), gate={"id": "gate-b"}, siblings=others)
+        (second.folder / "site.key").write_bytes((first.folder / "site.key").read_bytes())
+        with turning(Gate(configuration.load(second.config_path), second.config_path)) as quiet:
+            assert until(lambda: "siblings" in quiet.problems())
+            with turning(Gate(configuration.load(first.config_path), first.config_path)) as busy:
+                assert until(lambda: busy.loop.tally.accepted >= 1)
+                assert until(lambda: quiet.judge.memory.inside(quiet.clock.reading()) == 1)
+                assert until(lambda: "siblings" not in quiet.problems())
