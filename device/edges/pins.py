@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from gpiozero import DigitalOutputDevice, GPIOZeroError, PWMOutputDevice
 from gpiozero.pins.mock import MockFactory, MockPWMPin
@@ -43,6 +43,9 @@ Part: TypeAlias = LampSection | BuzzerSection | RelaySection
 Opened: TypeAlias = tuple[Any, tuple[type[Exception], ...]]
 
 
+PRETENDED_STATES: Final = 500
+
+
 class Wire(Generic[V]):
     """One pin: what of a snapshot it follows, and how that is written."""
 
@@ -60,6 +63,16 @@ class Wire(Generic[V]):
             self._written = None
             self._write(wanted)
             self._written = wanted
+
+
+class PretendPin(MockPWMPin):  # type: ignore[misc]  # gpiozero has no types
+    """A mock pin that remembers only its newest changes: gpiozero's own keeps all of them, which is 5 MiB in an hour of a busy gate."""
+
+    def _change_state(self, value: float) -> bool:
+        changed: bool = super()._change_state(value)
+        if len(self.states) > 2 * PRETENDED_STATES:
+            del self.states[:-PRETENDED_STATES]
+        return changed
 
 
 class Pins:
@@ -184,7 +197,7 @@ def _open(section: SignalsSection, runtime_dir: Path | None) -> Opened:
     """The pin factory that is named, and what its pins raise."""
     if section.pin_factory == "mock":
         # As board it pretends to be a Pi 4; a factory chosen by the environment is not asked.
-        return MockFactory(revision="c03115", pin_class=MockPWMPin), (GPIOZeroError, OSError)
+        return MockFactory(revision="c03115", pin_class=PretendPin), (GPIOZeroError, OSError)
     factory, errors = _open_lgpio(section, runtime_dir)
     return factory, (GPIOZeroError, OSError, *errors)
 

@@ -415,3 +415,14 @@ def test_the_pretend_lgpio_has_the_signatures_of_the_real_one(tmp_path: Path) ->
         {name: getattr(fake, name) for name in constants},
         False,
     ]
+
+
+def test_pretended_pins_do_not_remember_for_ever() -> None:
+    """A gate with mock pins may run for days, as in the soak."""
+    factory = MockFactory(pin_class=pins_module.PretendPin)
+    pin = factory.pin(17)
+    pin.function = "output"
+    for number in range(10 * pins_module.PRETENDED_STATES):
+        pin.state = number % 2
+    assert pins_module.PRETENDED_STATES <= len(pin.states) <= 2 * pins_module.PRETENDED_STATES
+    assert pin.states[-1].state == 1

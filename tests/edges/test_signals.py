@@ -446,7 +446,7 @@ def blocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[BlockedPin]]:
     """Pins that hang until released."""
     BlockedPin.reached.clear()
     BlockedPin.release.clear()
-    monkeypatch.setattr(pins_module, "MockPWMPin", BlockedPin)
+    monkeypatch.setattr(pins_module, "PretendPin", BlockedPin)
     yield BlockedPin
     BlockedPin.release.set()
 
