@@ -342,3 +342,15 @@ def test_nothing_personal_is_in_what_might_be_logged() -> None:
     found = good(certificate(P256, alg=-7))
     words = repr(found) + repr(found.health) + repr(replace(found, name="Nobody"))
     assert not any(text in words for text in ("H'Blui", "UVCI", "vaccination", "Nobody"))
+
+
+@pytest.mark.parametrize(("key", "alg", "kid"), [(P256, "ES256", KID), (RSA, "PS256", b"rsa")], ids=["ES256", "PS256"])
+def test_a_certificate_that_another_implementation_signed_is_taken(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, alg: str, kid: bytes
+) -> None:
+    """Both algorithms, as `cwt` makes them."""
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    theirs = cwt.COSEKey.from_pem(pem, kid=kid, alg=alg)
+    payload = cbor2.dumps({1: "VN", 4: NOW_S + 1000, 6: NOW_S - 1000, -260: {1: VACCINATION}})
+    signed = cwt.COSE.new().encode_and_sign(payload, theirs, protected={1: ALGORITHMS[alg], 4: kid})
+    assert good(packed(signed)).number == "URN:UVCI:01:VN:TEST/1#X"
