@@ -121,7 +121,7 @@ def releases(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  #
     out = tmp_path_factory.mktemp("releases")
     key = Ed25519PrivateKey.generate()
     (out / "release.pub").write_bytes(public_key(key))
-    run = "    config = configuration.load(config_path)\n"
+    run = "    config = configuration.load(config_path) if desired is None else desired.effective()\n"
     changes = {
         "0.2.0": {},
         "0.3.0": {"device/gate.py": (run, run + '    raise RuntimeError("made to fail")\n')},
