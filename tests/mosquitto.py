@@ -63,6 +63,7 @@ class Authority:
             .public_key(self._key.public_key())
             .add_extension(constraints, critical=True)
             .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.ca = folder / "ca.pem"
@@ -111,6 +112,8 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(starts)
             .not_valid_after(ends)
+            # From Python 3.13 on a default context insists on it.
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
 
 

@@ -119,6 +119,10 @@ class Line:
         """The version in force."""
         return 0 if self.one.manifest is None else self.one.manifest.version
 
+    def applied(self, version: int) -> bool:
+        """Whether a version is in force and recorded: the second comes a moment after the first."""
+        return self.version() == version and (version, "applied", None) in self.fates()
+
 
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[Line]:
@@ -139,7 +143,7 @@ def until(reached: Callable[[], object], limit_s: float = 20.0) -> None:
 def test_a_list_comes_in_parts_and_is_in_force_when_all_are_there(line: Line) -> None:
     """And then only: each part is asked for by itself."""
     line.offer(made(10_000, 1))
-    until(lambda: line.version() == 1)
+    until(lambda: line.applied(1))
     members = line.one.members
     assert members is not None
     assert len(members) == 10_000
@@ -152,10 +156,10 @@ def test_a_list_comes_in_parts_and_is_in_force_when_all_are_there(line: Line) ->
 def test_a_change_is_fetched_instead_of_the_whole_list(line: Line) -> None:
     """Where the gate holds the version that it is from."""
     line.offer(made(10_000, 1))
-    until(lambda: line.version() == 1)
+    until(lambda: line.applied(1))
     before = line.fetcher.fetched_bytes
     line.offer(made(10_010, 2, {1: snapshot(people(10_000))}))
-    until(lambda: line.version() == 2)
+    until(lambda: line.applied(2))
     assert line.fetcher.fetched_bytes - before == 4 + 10 * 16
     assert line.one.members is not None
     assert len(line.one.members) == 10_010
@@ -164,9 +168,9 @@ def test_a_change_is_fetched_instead_of_the_whole_list(line: Line) -> None:
 def test_a_change_that_does_not_fit_is_made_up_for_by_the_whole_list(line: Line) -> None:
     """The province was wrong about what version 1 held."""
     line.offer(made(1_000, 1))
-    until(lambda: line.version() == 1)
+    until(lambda: line.applied(1))
     line.offer(made(1_010, 2, {1: snapshot(people(1_005))}))
-    until(lambda: line.version() == 2)
+    until(lambda: line.applied(2))
     assert line.one.members is not None
     assert len(line.one.members) == 1_010
 
@@ -189,7 +193,7 @@ def test_fifty_cuts_and_restarts_lose_no_part_that_came(line: Line) -> None:
             line.begin()
     line.cut_after = -1
     line.offer(offered)
-    until(lambda: line.version() == 1)
+    until(lambda: line.applied(1))
     assert fetched + line.fetcher.fetched_bytes == 200_000 * 16
     assert line.one.members is not None
     assert len(line.one.members) == 200_000
@@ -207,7 +211,7 @@ def test_a_torn_part_is_fetched_again(line: Line) -> None:
     line.begin()
     line.cut_after = -1
     line.offer(offered)
-    until(lambda: line.version() == 1)
+    until(lambda: line.applied(1))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +225,7 @@ def test_a_torn_part_is_fetched_again(line: Line) -> None:
 def test_old_reused_and_expired_versions_are_refused(line: Line, offered: Release, reason: str) -> None:
     """The list in force stays, over a restart too."""
     line.offer(made(5, 2))
-    until(lambda: line.version() == 2)
+    until(lambda: line.applied(2))
     offered_version = 1 if reason == "old_version" else 2 if reason == "version_reused" else 3
     for _ in range(2):
         line.offer(offered)
@@ -248,7 +252,7 @@ def test_foreign_unsigned_and_unknown_manifests_are_refused(line: Line) -> None:
 def test_parts_of_a_broker_that_lies_never_come_into_force(line: Line) -> None:
     """Wrong bytes of the right length are found by the digest, others at once; the true ones then count."""
     line.offer(made(100, 1))
-    until(lambda: line.version() == 1)
+    until(lambda: line.applied(1))
     true = made(5_000, 2)
     lies = {topic: bytes(len(content)) for topic, content in true.messages() if "/part/" in topic}
     line.retained.update(lies)
@@ -260,13 +264,13 @@ def test_parts_of_a_broker_that_lies_never_come_into_force(line: Line) -> None:
     time.sleep(0.1)
     assert line.version() == 1
     line.offer(true)
-    until(lambda: line.version() == 2)
+    until(lambda: line.applied(2))
 
 
 def test_a_full_card_leaves_the_old_list_and_is_tried_again(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has to send anything again."""
     line.offer(made(10, 1))
-    until(lambda: line.version() == 1)
+    until(lambda: line.applied(1))
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -277,14 +281,14 @@ def test_a_full_card_leaves_the_old_list_and_is_tried_again(line: Line, monkeypa
         until(lambda: (2, "rejected", "storage") in line.fates())
         assert line.version() == 1
     line.clock.ahead_ns += 61 * 10**9
-    until(lambda: line.version() == 2)
+    until(lambda: line.applied(2))
     with monkeypatch.context() as patch:
         patch.setattr(lists, "replace_durably", full)
         line.offer(made(30, 3))
         until(lambda: (3, "rejected", "storage") in line.fates())
         assert line.version() == 2
     line.clock.ahead_ns += 61 * 10**9
-    until(lambda: line.version() == 3)
+    until(lambda: line.applied(3))
 
 
 def test_a_newer_version_overtakes_one_on_its_way(line: Line) -> None:
@@ -294,14 +298,14 @@ def test_a_newer_version_overtakes_one_on_its_way(line: Line) -> None:
     until(lambda: len(line.asked) == 2)
     line.cut_after = -1
     line.offer(made(3, 2))
-    until(lambda: line.version() == 2)
+    until(lambda: line.applied(2))
     assert len(list(line.one.folder.iterdir())) == 2
 
 
 def test_an_empty_list_comes_too(line: Line) -> None:
     """There is nothing to fetch of it."""
     line.offer(made(0, 1))
-    until(lambda: line.version() == 1)
+    until(lambda: line.applied(1))
     assert line.one.members is not None
     assert len(line.one.members) == 0
 
