@@ -75,7 +75,7 @@ def test_the_lock_says_how_it_is_renewed() -> None:
     command = LOCK.splitlines()[1]
     assert command.startswith("#    uv pip compile --universal --python-version 3.11 ")
     assert "--generate-hashes" in command
-    assert "--extra bench --extra dev --output-file provisioning/requirements.lock pyproject.toml" in command
+    assert "--extra bench --extra provision --extra dev --output-file provisioning/requirements.lock pyproject.toml" in command
 
 
 @pytest.mark.parametrize(("python", "machine"), MACHINES)
