@@ -1,0 +1,286 @@
+"""``gate-provision``: the technician's tool and the province's desk, one short function a verb."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, cast
+
+import typer
+from pydantic import ValidationError
+
+from provisioning import authority, doctor
+from provisioning.catalogue import Lang, words
+from provisioning.desk import Desk, Settings, Step
+from provisioning.errors import Refused
+from provisioning.ids import GATE, SITE, checked, new_id
+from provisioning.paper import printing, sheets
+from provisioning.places.communes import communes, plain
+from provisioning.places.kinds import SiteKind, name_of
+from provisioning.registry.exchange import BOARDS, NewSite, read_sites, written
+from provisioning.registry.tables import Gate, GateState, Site
+
+HOME: Final = "GATE_PROVISION_HOME"
+LANG: Final = "GATE_PROVISION_LANG"
+Out = Annotated[Path, typer.Option("--out")]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 good, 1 not well or not wanted, 2 usage."""
+    settings, rest = settings_of(sys.argv[1:] if argv is None else argv)
+    desk = Desk(settings)
+    try:
+        program(desk)(rest, prog_name="gate-provision")
+    except Refused as refused:
+        return desk.refuse(refused)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+def settings_of(argv: Sequence[str]) -> tuple[Settings, list[str]]:
+    """What every verb shares, wherever it stands on the line, and the rest."""
+    parser = argparse.ArgumentParser(prog="gate-provision", add_help=False, allow_abbrev=False)
+    parser.add_argument("--lang", type=Lang, choices=list(Lang), default=Lang(os.environ.get(LANG, Lang.VI)))
+    parser.add_argument("--home", type=Path, default=Path(os.environ.get(HOME, Path.home() / ".local" / "share" / "gate-provision")))
+    parser.add_argument("--registry", default=os.environ.get("GATE_PROVISION_REGISTRY"))
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--yes", action="store_true")
+    known, rest = parser.parse_known_args(argv)
+    return Settings(known.home.absolute(), known.lang, known.registry, known.json, known.yes), rest
+
+
+def program(desk: Desk) -> typer.Typer:
+    """The verbs, with their help in the desk's language."""
+    lang = desk.settings.lang
+    common = words(lang, "say.common")
+    app = typer.Typer(no_args_is_help=True, add_completion=False, help=words(lang, "help.program"), epilog=common)
+    app.callback()(lambda: None)
+
+    def verb(parent: typer.Typer, name: str, key: str, function: Callable[..., Any]) -> None:
+        parent.command(name, help=words(lang, f"help.{key}"), epilog=common)(function)
+
+    def group(name: str, verbs: Mapping[str, Callable[..., Any]]) -> None:
+        below = typer.Typer(no_args_is_help=True, help=words(lang, f"help.{name}"), epilog=common)
+        for one, function in verbs.items():
+            verb(below, one, f"{name}_{one}", function)
+        app.add_typer(below, name=name)
+
+    verb(app, "doctor", "doctor", _Doctor(desk).run)
+    group("authority", {"init": _Authority(desk).init, "show": _Authority(desk).show})
+    site = _Sites(desk)
+    group("site", {"add": site.add, "list": site.list, "show": site.show, "import": site.bring, "export": site.export})
+    group("gate", {"add": _Gates(desk).add, "list": _Gates(desk).list})
+    verb(app, "label", "label", _Paper(desk).label)
+    verb(app, "poster", "poster", _Paper(desk).poster)
+    verb(app, "communes", "communes", _Lookups(desk).communes)
+    verb(app, "audit", "audit", _Lookups(desk).audit)
+    return app
+
+
+class _Verbs:
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def _commune(self, code: str) -> str:
+        found = communes().get(code)
+        return code if found is None or self.desk.settings.json else found.full_name
+
+    def _kind(self, kind: str) -> str:
+        return kind if self.desk.settings.json else name_of(SiteKind(kind), self.desk.settings.lang)
+
+
+class _Doctor(_Verbs):
+    def run(self) -> None:
+        """Each check in a row; exit code 1 when one fails."""
+        rows = list(doctor.checks(self.desk))
+        self.desk.table(({**row, "check": self.desk.words(f"check.{row['check']}")} for row in rows), ("outcome", "check", "value"))
+        if any(row["outcome"] == "fail" for row in rows):
+            raise typer.Exit(1)
+
+
+class _Authority(_Verbs):
+    def init(self, name: Annotated[str, typer.Option("--name")] = "Gia Lai gates") -> None:
+        """Make it, and its sheet."""
+        home = self.desk.settings.home
+        if self.desk.authority.exists or self.desk.authority.folder.exists():
+            raise Refused("E143", path=self.desk.authority.folder)
+        sheet = home / "fingerprints.pdf"
+        now = sheets.now()
+        phrase = self.desk.passphrase(twice=True)
+        if len(phrase) < authority.LEAST_PASSPHRASE:
+            raise Refused("E144", least=authority.LEAST_PASSPHRASE)
+
+        def make() -> None:
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            authority.make(self.desk.authority.folder, name, phrase, now)
+
+        def draw() -> None:
+            printing.save_pdf(sheets.fingerprints(name, self.desk.authority.fingerprints(), self.desk.settings.lang, now), sheet)
+
+        steps = [Step("step.authority", {"path": self.desk.authority.folder}, make), Step("step.sheet", {"path": sheet}, draw)]
+        told = {"folder": str(self.desk.authority.folder), "path": str(sheet), "next": self.desk.words("say.offline_root")}
+        self.desk.carry_out("authority init", name[:64], steps, lambda: told)
+
+    def show(self) -> None:
+        """The fingerprints."""
+        prints = self.desk.authority.fingerprints()
+        self.desk.table(({"name": name, "fingerprint": digits} for name, digits in prints.items()), ("name", "fingerprint"))
+
+
+class _Sites(_Verbs):
+    def add(  # noqa: PLR0913 - a site has so many sides
+        self,
+        *,
+        name: Annotated[str, typer.Option("--name")],
+        kind: Annotated[SiteKind, typer.Option("--kind")],
+        commune: Annotated[str, typer.Option("--commune")],
+        contact: Annotated[str, typer.Option("--contact")],
+        hotline: Annotated[str, typer.Option("--hotline")],
+        purpose: Annotated[str, typer.Option("--purpose")],
+        legal_basis: Annotated[str, typer.Option("--legal-basis")],
+        broker: Annotated[str, typer.Option("--broker")],
+        address: Annotated[str, typer.Option("--address")] = "-",
+        port: Annotated[int, typer.Option("--port")] = 8883,
+    ) -> None:
+        """One site, under a new id."""
+        told = {"name": name, "kind": kind, "commune": commune, "contact": contact, "hotline": hotline, "purpose": purpose}
+        try:
+            new = NewSite.model_validate(
+                {**told, "legal_basis": legal_basis, "broker_host": broker, "address": address, "broker_port": port}
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise Refused("E133", value="--" + str(first["loc"][0]).replace("_", "-"), why=first["msg"]) from error
+        row = new.row()
+        facts = {"id": row.id, "name": row.name, "kind": self._kind(row.kind), "commune": self._commune(row.commune)}
+        self.desk.carry_out("site add", row.id, [Step("step.site", facts, partial(self.desk.registry.add, row))], lambda: facts)
+
+    def list(self) -> None:
+        """All of them."""
+        self.desk.table((self._row(site) for site in self.desk.registry.sites()), ("id", "name", "kind", "commune", "hotline"))
+
+    def show(self, site: str) -> None:
+        """One, with its gates."""
+        row = self.desk.registry.site(checked(site, SITE))
+        gates = [f"{gate.id} ({gate.lane}, {gate.direction}, {gate.state})" for gate in self.desk.registry.gates(row.id)]
+        more = {name: getattr(row, name) for name in ("address", "contact", "purpose", "legal_basis", "network")}
+        self.desk.tell({**self._row(row), **more, "broker": f"{row.broker_host}:{row.broker_port}", "gates": gates})
+
+    def bring(self, path: Path) -> None:
+        """From a file: all or none."""
+        rows = [new.row() for new in read_sites(path)]
+        for row in rows:
+            if row.id != checked(row.id, SITE):
+                raise Refused("E110", id=row.id)
+        doubled = next((row.id for row in rows if sum(other.id == row.id for other in rows) > 1), None)
+        if doubled is not None:
+            raise Refused("E114", id=doubled)
+        there = {site.id: _facts(site) for site in self.desk.registry.sites()}
+        for row in rows:
+            if row.id in there and there[row.id] != _facts(row):
+                raise Refused("E114", id=row.id)
+        new = [row for row in rows if row.id not in there]
+
+        def keep() -> None:
+            with self.desk.registry.change() as session:
+                session.add_all(new)
+
+        steps = [Step("step.import", {"count": len(new), "path": path}, keep)] if new else []
+        self.desk.carry_out("site import", path.name[:64], steps, lambda: {"count": len(new), "sites": [row.id for row in new]})
+
+    def export(
+        self,
+        form: Annotated[str, typer.Option("--form")] = "yaml",
+        out: Annotated[Path | None, typer.Option("--out")] = None,
+    ) -> None:
+        """To a file, or to standard output."""
+        if form not in {"csv", "yaml"}:
+            raise Refused("E133", value=f"--form {form}", why="csv | yaml")
+        text = written(self.desk.registry.sites(), self.desk.registry.gates(), cast("Literal['csv', 'yaml']", form))
+        if out is None:
+            self.desk.out.print(text, end="", markup=False)
+        else:
+            printing.save(text.encode(), out)
+            self.desk.tell({"path": str(out)})
+
+    def _row(self, site: Site) -> dict[str, Any]:
+        told = {"id": site.id, "name": site.name, "kind": self._kind(site.kind), "commune": self._commune(site.commune)}
+        return {**told, "hotline": site.hotline}
+
+
+def _facts(site: Site) -> dict[str, Any]:
+    return {column.name: getattr(site, column.name) for column in Site.__table__.columns if column.name != "created"}
+
+
+class _Gates(_Verbs):
+    def add(
+        self,
+        site: Annotated[str, typer.Option("--site")],
+        lane: Annotated[str, typer.Option("--lane")] = "1",
+        direction: Annotated[str, typer.Option("--direction")] = "in",
+        board: Annotated[str, typer.Option("--board")] = "pi4",
+    ) -> None:
+        """One gate, under a new id, planned."""
+        place = self.desk.registry.site(checked(site, SITE))
+        for value, allowed in ((direction, ("in", "out", "both")), (board, tuple(BOARDS))):
+            if value not in allowed:
+                raise Refused("E133", value=value, why=" | ".join(allowed))
+        if not 0 < len(lane) <= 16 or not all(letter in "abcdefghijklmnopqrstuvwxyz0123456789-" for letter in lane):  # noqa: PLR2004 - as the gate's own configuration
+            raise Refused("E133", value=f"--lane {lane}", why="a-z 0-9 -, 1-16")
+        now = datetime.now(UTC)
+        row = Gate(id=new_id(GATE), site=place.id, lane=lane, direction=direction, board=board, state=GateState.PLANNED)
+        row.created = row.changed = now
+        facts = {"id": row.id, "site": place.id, "lane": lane, "direction": direction, "board": board}
+        step = Step("step.gate", {**facts, "site": place.name}, partial(self.desk.registry.add, row))
+        self.desk.carry_out("gate add", row.id, [step], lambda: facts)
+
+    def list(self, site: Annotated[str | None, typer.Option("--site")] = None) -> None:
+        """All, or those of a site."""
+        gates = self.desk.registry.gates(None if site is None else checked(site, SITE))
+        columns = ("id", "site", "lane", "direction", "board", "state")
+        self.desk.table(({name: getattr(gate, name) for name in columns} for gate in gates), columns)
+
+
+class _Paper(_Verbs):
+    def label(self, gate: str, out: Out = Path()) -> None:
+        """The label of a gate."""
+        row = self.desk.registry.gate(checked(gate, GATE))
+        sheet = sheets.label(self.desk.registry.site(row.site), row, sheets.now())
+        self._save("label", row.id, sheet, out / f"{row.id}-label")
+
+    def poster(self, site: str, out: Out = Path()) -> None:
+        """The poster of a site."""
+        row = self.desk.registry.site(checked(site, SITE))
+        self._save("poster", row.id, sheets.poster(row, sheets.now()), out / f"{row.id}-poster")
+
+    def _save(self, verb: str, subject: str, sheet: sheets.Sheet, stem: Path) -> None:
+        pdf, png = stem.with_suffix(".pdf"), stem.with_suffix(".png")
+        steps = [
+            Step("step.write", {"path": pdf}, partial(printing.save_pdf, sheet, pdf)),
+            Step("step.write", {"path": png}, partial(printing.save_png, sheet, png)),
+        ]
+        self.desk.carry_out(verb, subject, steps, lambda: {"files": [str(pdf), str(png)]})
+
+
+class _Lookups(_Verbs):
+    def communes(self, text: Annotated[str, typer.Argument()] = "") -> None:
+        """All, or those whose name holds a text, with or without its marks."""
+        found = [one for one in communes().values() if plain(text) in plain(one.full_name)]
+        self.desk.table(({"code": one.code, "kind": one.kind, "name": one.name} for one in found), ("code", "kind", "name"))
+
+    def audit(self, subject: Annotated[str | None, typer.Argument()] = None, limit: Annotated[int, typer.Option("--limit")] = 200) -> None:
+        """The newest rows."""
+        columns = ("number", "at", "who", "verb", "subject", "outcome")
+        rows = self.desk.registry.audit(subject, limit)
+        told = ({**{name: getattr(row, name) for name in columns}, "at": f"{row.at:%Y-%m-%d %H:%M:%S}"} for row in rows)
+        self.desk.table(told, columns)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Pages to files: PDF as it is, PNG drawn from it by a PDF reader's own library, so that both show the same."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+from typing import Final
+
+import pypdfium2
+
+from provisioning.errors import Refused
+from provisioning.paper.sheets import Sheet
+
+DOTS_PER_MM: Final = 12
+"""About 300 dpi."""
+
+
+def save_pdf(sheet: Sheet, path: Path) -> None:
+    """Raises Refused (E145)."""
+    save(bytes(sheet.output()), path)
+
+
+def save_png(sheet: Sheet, path: Path) -> None:
+    """The first page. Raises Refused (E145)."""
+    save(png(bytes(sheet.output())), path)
+
+
+def png(document: bytes, page: int = 0) -> bytes:
+    """A page of a PDF as a PNG picture."""
+    reader = pypdfium2.PdfDocument(document)
+    try:
+        # A PDF's unit is 1/72 inch.
+        picture = reader[page].render(scale=DOTS_PER_MM * 25.4 / 72, grayscale=False).to_pil()
+    finally:
+        reader.close()
+    out = io.BytesIO()
+    picture.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def save(content: bytes, path: Path) -> None:
+    """A whole file or none. Raises Refused (E145)."""
+    growing = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with growing.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        growing.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            growing.unlink()
+        raise Refused("E145", path=path, why=error.strerror) from error

@@ -1,0 +1,149 @@
+"""Sites and gates as CSV and YAML: what a town hall's spreadsheet brings, and what an auditor takes away."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from provisioning.errors import Refused
+from provisioning.ids import SITE, new_id
+from provisioning.places.communes import VERSION, commune
+from provisioning.places.kinds import SiteKind
+from provisioning.registry.tables import Gate, Site
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+BOARDS: Final = {"pi3": "pinctrl-bcm2835", "zero2w": "pinctrl-bcm2835", "pi4": "pinctrl-bcm2711", "pi5": "pinctrl-rp1"}
+"""Board, and the label of its GPIO chip."""
+_SIZE_LIMIT: Final = 16 << 20
+
+
+class Network(BaseModel):
+    """How a site's gates reach the broker."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["lan", "wifi", "4g"] = "lan"
+    ssid: Annotated[str, StringConstraints(min_length=1, max_length=32)] | None = None
+    apn: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,100}$")] | None = None
+
+
+class NewSite(BaseModel):
+    """A site as somebody describes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str | None = None
+    name: Line
+    kind: SiteKind
+    commune: Line
+    address: Line = "-"
+    contact: Line
+    hotline: Annotated[str, StringConstraints(pattern=r"^[+0-9 ().-]{3,40}$")]
+    purpose: Line
+    legal_basis: Line
+    broker_host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
+    broker_port: Annotated[int, Field(ge=1, le=65_535)] = 8883
+    network: Network = Network()
+    policy: str = ""
+
+    def row(self) -> Site:
+        """The row, with an id of its own. Raises Refused (E111) for an unknown commune."""
+        told = self.model_dump(exclude={"id", "commune", "network"}, mode="json")
+        return Site(
+            id=self.id or new_id(SITE),
+            commune=commune(self.commune).code,
+            commune_list=VERSION,
+            network=self.network.model_dump(exclude_none=True),
+            created=datetime.now(UTC),
+            **told,
+        )
+
+
+def read_sites(path: Path) -> list[NewSite]:
+    """The sites in a CSV or YAML file. Raises Refused (E130 to E132), naming the file, the row and the column; all rows or none."""
+    try:
+        if path.stat().st_size > _SIZE_LIMIT:
+            raise Refused("E130", path=path, why=f"> {_SIZE_LIMIT >> 20} MiB")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise Refused("E130", path=path, why=error.strerror) from error
+    except UnicodeDecodeError as error:
+        raise Refused("E131", path=path, byte=error.start) from error
+    return [_site(path, number, row) for number, row in enumerate(_rows(path, text), start=1)]
+
+
+def _rows(path: Path, text: str) -> Iterable[Mapping[str, Any]]:
+    if path.suffix.lower() == ".csv":
+        # Vietnamese spreadsheets write semicolons.
+        head = text.partition("\n")[0]
+        reader = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",", strict=True)
+        try:
+            return [_nested({key: value for key, value in row.items() if value}) for row in reader]
+        except csv.Error as error:
+            raise Refused("E132", path=path, row=reader.line_num, column="-", why=error) from error
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise Refused("E130", path=path, why=error) from error
+    rows = found.get("sites") if isinstance(found, dict) else found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Refused("E130", path=path, why="sites: [ … ]")
+    return rows
+
+
+def _nested(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``network.kind`` and its like as a table in the table."""
+    network = {key.removeprefix("network."): value for key, value in row.items() if str(key).startswith("network.")}
+    plain = {key: value for key, value in row.items() if not str(key).startswith("network.")}
+    return {**plain, "network": network} if network else plain
+
+
+def _site(path: Path, number: int, row: Mapping[str, Any]) -> NewSite:
+    told = {key: value for key, value in row.items() if key not in {"created", "commune_list", "gates"}}
+    try:
+        return NewSite.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise Refused("E132", path=path, row=number, column=".".join(map(str, first["loc"])), why=first["msg"]) from error
+
+
+def written(sites: Sequence[Site], gates: Sequence[Gate], form: Literal["csv", "yaml"]) -> str:
+    """All sites: CSV with a column for each field, or YAML with the gates below their site."""
+    rows = [{**_told(site), "network": site.network} for site in sites]
+    if form == "csv":
+        keys = sorted({f"network.{key}" for row in rows for key in row["network"]})
+        out = io.StringIO()
+        writer = csv.DictWriter(out, [*(_told(sites[0]) if sites else ["id"]), *keys], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            flat = {f"network.{key}": value for key, value in row.pop("network").items()}
+            writer.writerow({key: _harmless(value) for key, value in {**row, **flat}.items()})
+        return out.getvalue()
+    for row in rows:
+        row["gates"] = [
+            {"id": gate.id, "lane": gate.lane, "direction": gate.direction, "board": gate.board, "state": str(gate.state)}
+            for gate in gates
+            if gate.site == row["id"]
+        ]
+    told: str = yaml.safe_dump({"sites": rows}, allow_unicode=True, sort_keys=False)
+    return told
+
+
+def _told(site: Site) -> dict[str, Any]:
+    names = ("id", "name", "kind", "commune", "commune_list", "address", "contact", "hotline", "purpose", "legal_basis")
+    told = {name: getattr(site, name) for name in (*names, "broker_host", "broker_port", "policy")}
+    return {**told, "created": site.created.isoformat()}
+
+
+def _harmless(value: object) -> object:
+    """A cell that a spreadsheet would take for a formula is told by a quote that it is none; a telephone number is none."""
+    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@"} and not value.lstrip("+").replace(" ", "").isdigit():
+        return f"'{value}"
+    return value

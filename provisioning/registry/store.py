@@ -1,0 +1,141 @@
+"""The registry: which sites and gates there are, how far each has come, and who did what. SQLite on a laptop, PostgreSQL at the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, event, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from provisioning.errors import Refused
+from provisioning.registry.tables import Audit, Gate, GateState, Site
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+
+FORWARD: Final[Mapping[GateState, frozenset[GateState]]] = MappingProxyType(
+    {
+        GateState.PLANNED: frozenset({GateState.WRITTEN, GateState.DECOMMISSIONED}),
+        GateState.WRITTEN: frozenset({GateState.WRITTEN, GateState.ENROLLED, GateState.REVOKED, GateState.DECOMMISSIONED}),
+        GateState.ENROLLED: frozenset({GateState.ENROLLED, GateState.ACCEPTED, GateState.REVOKED, GateState.DECOMMISSIONED}),
+        GateState.ACCEPTED: frozenset({GateState.ACCEPTED, GateState.IN_SERVICE, GateState.REVOKED, GateState.DECOMMISSIONED}),
+        GateState.IN_SERVICE: frozenset({GateState.ACCEPTED, GateState.REVOKED, GateState.DECOMMISSIONED}),
+        # A gate that was revoked comes back only with a new card, or not at all.
+        GateState.REVOKED: frozenset({GateState.WRITTEN, GateState.DECOMMISSIONED}),
+        GateState.DECOMMISSIONED: frozenset(),
+    }
+)
+"""From where to where a gate may go."""
+
+_Row = TypeVar("_Row", Site, Gate)
+
+
+class Registry:
+    """One registry, at an address that SQLAlchemy understands (``sqlite:///FILE``, ``postgresql+psycopg://…``)."""
+
+    def __init__(self, url: str) -> None:
+        """Brings the tables up to this version's. Raises Refused (E120, E121), naming the address without its secret."""
+        try:
+            self._engine = create_engine(url)
+            self.name = self._engine.url.render_as_string(hide_password=True)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise Refused("E120", url=url.partition("@")[2] or url, why=error) from error
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _sqlite_settings)
+        try:
+            self._upgrade(self._engine)
+        except DBAPIError as error:
+            raise Refused("E120", url=self.name, why=error.orig) from error
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def change(self) -> Iterator[Session]:
+        """All that is done inside happens, or nothing."""
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def site(self, site: str) -> Site:
+        """Raises Refused (E112) for an unknown one."""
+        return self._known(Site, site, "E112")
+
+    def gate(self, gate: str) -> Gate:
+        """Raises Refused (E113) for an unknown one."""
+        return self._known(Gate, gate, "E113")
+
+    def sites(self) -> Sequence[Site]:
+        """All, in the order of their making."""
+        with Session(self._engine) as session:
+            return session.scalars(select(Site).order_by(Site.created, Site.id)).all()
+
+    def gates(self, site: str | None = None) -> Sequence[Gate]:
+        """All, or those of a site."""
+        asked = select(Gate).order_by(Gate.created, Gate.id)
+        with Session(self._engine) as session:
+            return session.scalars(asked if site is None else asked.where(Gate.site == site)).all()
+
+    def add(self, row: Site | Gate) -> None:
+        """Keep a new one. Raises Refused (E114) for an id that exists: ids are never given twice."""
+        with self.change() as session:
+            if session.get(type(row), row.id) is not None:
+                raise Refused("E114", id=row.id)
+            session.add(row)
+
+    def move(self, gate: str, state: GateState) -> None:
+        """A gate has come further. Raises Refused (E113, E115) for an unknown one, and for a step that is not allowed."""
+        with self.change() as session:
+            row = session.get(Gate, gate, with_for_update=True)
+            if row is None:
+                raise Refused("E113", id=gate)
+            if state not in FORWARD[GateState(row.state)]:
+                raise Refused("E115", id=gate, state=row.state, wanted=state)
+            row.state = state
+            row.changed = datetime.now(UTC)
+
+    def note(self, who: str, verb: str, subject: str, outcome: str, facts: Mapping[str, Any]) -> None:
+        """One row of the audit."""
+        with self.change() as session:
+            session.add(Audit(at=datetime.now(UTC), who=who, verb=verb, subject=subject, outcome=outcome, facts=dict(facts)))
+
+    def audit(self, subject: str | None = None, limit: int = 200) -> Sequence[Audit]:
+        """The newest rows, oldest first."""
+        asked = select(Audit).order_by(Audit.number.desc()).limit(limit)
+        with Session(self._engine) as session:
+            found = session.scalars(asked if subject is None else asked.where(Audit.subject == subject)).all()
+        return found[::-1]
+
+    def _known(self, kind: type[_Row], name: str, code: str) -> _Row:
+        with Session(self._engine) as session:
+            row = session.get(kind, name)
+        if row is None:
+            raise Refused(code, id=name)
+        return row
+
+    def _upgrade(self, engine: Engine) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        scripts = ScriptDirectory.from_config(config)
+        with engine.begin() as connection:
+            there = MigrationContext.configure(connection).get_current_revision()
+            if there is not None and there not in {script.revision for script in scripts.walk_revisions()}:
+                raise Refused("E121", url=self.name, version=there)
+            if there != scripts.get_current_head():
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+
+def _sqlite_settings(connection: Any, _record: object) -> None:  # noqa: ANN401 - SQLAlchemy's own type of a raw connection
+    for setting in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
+        connection.execute(f"PRAGMA {setting}").close()

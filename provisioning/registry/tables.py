@@ -1,0 +1,77 @@
+"""The registry's tables. Rows are never deleted: an id that was once given out stays known, and so does what was done."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Integer, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class GateState(StrEnum):
+    """How far a gate has come."""
+
+    PLANNED = "planned"
+    WRITTEN = "written"
+    ENROLLED = "enrolled"
+    ACCEPTED = "accepted"
+    IN_SERVICE = "in-service"
+    REVOKED = "revoked"
+    DECOMMISSIONED = "decommissioned"
+
+
+class Base(DeclarativeBase):
+    """The tables."""
+
+
+class Site(Base):
+    """A place with gates. Times are UTC."""
+
+    __tablename__ = "sites"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(32))
+    commune: Mapped[str] = mapped_column(String(8), index=True)
+    commune_list: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(300))
+    contact: Mapped[str] = mapped_column(String(200))
+    hotline: Mapped[str] = mapped_column(String(40))
+    purpose: Mapped[str] = mapped_column(String(200))
+    legal_basis: Mapped[str] = mapped_column(String(200))
+    broker_host: Mapped[str] = mapped_column(String(253))
+    broker_port: Mapped[int] = mapped_column(Integer)
+    network: Mapped[dict[str, Any]] = mapped_column(JSON)
+    policy: Mapped[str] = mapped_column(Text)
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Gate(Base):
+    """A gate of a site."""
+
+    __tablename__ = "gates"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    site: Mapped[str] = mapped_column(ForeignKey("sites.id"), index=True)
+    lane: Mapped[str] = mapped_column(String(16))
+    direction: Mapped[str] = mapped_column(String(8))
+    board: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    changed: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Audit(Base):
+    """What somebody did, or tried to do, with the tool."""
+
+    __tablename__ = "audit"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    who: Mapped[str] = mapped_column(String(100))
+    verb: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(64), index=True)
+    outcome: Mapped[str] = mapped_column(String(16))
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -1,0 +1,74 @@
+"""Registries for the contract: SQLite, and PostgreSQL where Debian's server is installed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioning.registry.store import Registry
+
+
+def _server() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The address of a PostgreSQL of our own, on a socket in a folder, without a network."""
+    programs = _server()
+    if programs is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="gate-pg-", dir="/tmp"))
+    user: dict[str, int] = {}
+    if os.geteuid() == 0:
+        # The server refuses to run as root.
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
+    command = [str(programs / "pg_ctl"), "-D", str(folder / "data"), "-w", "-s"]
+    try:
+        subprocess.run(
+            [str(programs / "initdb"), "-D", str(folder / "data"), "-U", "desk", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            check=True,
+            capture_output=True,
+            cwd=folder,
+            **user,  # type: ignore[call-overload] # user and group take numbers; mypy sees a mapping
+        )
+        options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
+        with (folder / "log").open("wb") as log:
+            subprocess.run([*command, "-o", options, "start"], check=True, cwd=folder, stdout=log, stderr=log, **user)  # type: ignore[call-overload] # as above
+        yield f"postgresql+psycopg://desk@/postgres?host={folder}"
+    finally:
+        subprocess.run([*command, "-m", "immediate", "stop"], check=False, cwd=folder, capture_output=True, **user)  # type: ignore[call-overload] # as above
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
+    """An empty registry of each kind."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'registry.sqlite'}"
+    else:
+        url = request.getfixturevalue("postgresql")
+        _empty(url)
+    opened = Registry(url)
+    yield opened
+    opened.close()
+
+
+def _empty(url: str) -> None:
+    from sqlalchemy import create_engine, text  # noqa: PLC0415 - only where there is a server
+
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()

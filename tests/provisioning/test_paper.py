@@ -1,0 +1,114 @@
+"""Paper: our own eye reads the codes back from the drawn page, every letter is in the typeface, and nothing runs off the page."""
+
+from __future__ import annotations
+
+import io
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pypdfium2
+import pytest
+from PIL import Image
+
+import device
+from device.eye.camera import Luma
+from device.eye.decoder import Reading, ZbarDecoder, ZxingDecoder
+from device.eye.ladder import Ladder
+from provisioning.catalogue import Lang, words
+from provisioning.errors import Refused
+from provisioning.paper import printing, sheets
+from provisioning.registry.tables import Gate, GateState, Site
+from tests.provisioning.test_registry import a_gate, a_site
+
+AT = datetime(2026, 11, 27, 6, 0, tzinfo=UTC)
+LONG = "Trung tâm Giáo dục Nghề nghiệp - Giáo dục Thường xuyên và Hướng nghiệp Khu vực Đông Nam"
+
+
+def pixels(document: bytes) -> Luma:
+    """A page as the eye sees it."""
+    return np.asarray(Image.open(io.BytesIO(printing.png(document))).convert("L"))
+
+
+def decode(page: Luma) -> tuple[Reading, ...]:
+    """What the eye reads on it in one pass of all its decoders."""
+    return Ladder([ZxingDecoder(), ZbarDecoder()]).one_shot(page).readings
+
+
+def text_of(document: bytes) -> str:
+    """The letters of a page."""
+    reader = pypdfium2.PdfDocument(document)
+    try:
+        return " ".join(str(reader[0].get_textpage().get_text_bounded()).split())
+    finally:
+        reader.close()
+
+
+@pytest.fixture
+def school() -> tuple[Site, Gate]:
+    """A site and its gate."""
+    site = a_site()
+    return site, a_gate(site, GateState.PLANNED)
+
+
+def test_the_eye_reads_the_label(school: tuple[Site, Gate]) -> None:
+    """And finds the gate's id, and nothing else."""
+    page = pixels(bytes(sheets.label(*school, AT).output()))
+    (symbol,) = decode(page)
+    assert bytes(symbol.payload).decode() == f"GATE:{school[1].id}:{school[0].id}:1"
+
+
+def test_the_eye_reads_nothing_on_the_poster(school: tuple[Site, Gate]) -> None:
+    """It hangs where the camera may see it."""
+    assert decode(pixels(bytes(sheets.poster(school[0], AT).output()))) == ()
+
+
+def test_vietnamese_stands_on_the_page_as_it_was_written(school: tuple[Site, Gate]) -> None:
+    """Letter by letter; a typeface without them would leave holes."""
+    told = text_of(bytes(sheets.poster(school[0], AT).output()))
+    assert words(Lang.VI, "paper.hold_title") in told
+    assert "đón học sinh" in told
+    assert "Trường Tiểu học Hoa Phượng" in text_of(bytes(sheets.label(*school, AT).output()))
+
+
+def test_the_poster_says_what_the_lamps_really_do() -> None:
+    """The beeps of the signal score."""
+    score = tomllib.loads((Path(device.__file__).parent / "score.toml").read_text(encoding="utf-8"))["sign"]
+    count = {name: score[name]["beeps"]["count"] for name in ("accept_in", "accept_out", "reject", "refer")}
+    assert count == {"accept_in": 1, "accept_out": 2, "reject": 3, "refer": 1}
+    assert "vào: một tiếng bíp, ra: hai tiếng" in words(Lang.VI, "paper.lamp_green")
+    assert "ba tiếng" in words(Lang.VI, "paper.lamp_red")
+    assert "một tiếng dài" in words(Lang.VI, "paper.lamp_amber")
+
+
+@pytest.mark.parametrize("kind", ["label", "poster"])
+def test_long_names_stay_on_the_page(kind: str) -> None:
+    """A margin all around is white, and the label's lines do not run into each other."""
+    site = a_site(LONG, purpose=LONG + LONG[:100], legal_basis=LONG, contact=LONG)
+    gate = a_gate(site)
+    sheet = sheets.label(site, gate, AT) if kind == "label" else sheets.poster(site, AT)
+    page = pixels(bytes(sheet.output()))
+    edge = 2 * printing.DOTS_PER_MM
+    for strip in (page[:edge], page[-edge:], page[:, :edge], page[:, -edge:]):
+        assert strip.min() == 255
+
+
+def test_the_same_content_gives_the_same_bytes(school: tuple[Site, Gate]) -> None:
+    """So that a page can be compared."""
+    assert bytes(sheets.label(*school, AT).output()) == bytes(sheets.label(*school, AT).output())
+
+
+def test_fingerprints_stand_in_groups(school: tuple[Site, Gate]) -> None:
+    """Of four, as they are read aloud."""
+    assert school
+    told = text_of(bytes(sheets.fingerprints("Test", {"root": "0123456789abcdef" * 4}, Lang.VI, AT).output()))
+    assert "0123 4567 89ab cdef" in told
+
+
+def test_a_page_that_cannot_be_kept_is_named(school: tuple[Site, Gate], tmp_path: Path) -> None:
+    """And leaves nothing behind."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused, match="E145"):
+        printing.save_pdf(sheets.label(*school, AT), tmp_path / "file" / "label.pdf")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

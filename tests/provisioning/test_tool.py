@@ -1,0 +1,157 @@
+"""``gate-provision`` at the command line: plans, answers, codes, JSON, languages, and the audit of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.cli import main
+from provisioning.ids import SITE, new_id
+
+SITE_WORDS = (
+    *("--name", "Bệnh viện Hoa Mai", "--kind", "hospital", "--commune", "quy nhon nam", "--contact", "Phòng Hành chính"),
+    *("--hotline", "0256 000 001", "--purpose", "bảo vệ người bệnh", "--legal-basis", "nội quy", "--broker", "broker.example.org"),
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the tool's own."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("GATE_PROVISION_HOME", str(folder))
+    monkeypatch.setenv("GATE_PROVISION_PASSPHRASE", "bon tu khong lien quan")
+    monkeypatch.delenv("GATE_PROVISION_LANG", raising=False)
+    monkeypatch.delenv("GATE_PROVISION_REGISTRY", raising=False)
+    return folder
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:  # noqa: ANN401 - JSON is anything
+    """What a verb prints as JSON."""
+    capsys.readouterr()
+    assert main([*words, "--json", "--yes"]) == code
+    shown = capsys.readouterr()
+    return json.loads(shown.err if code == 2 else shown.out)
+
+
+def test_from_nothing_to_a_labelled_gate(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each verb in order, as a script runs them; the audit has a row for each that changed something."""
+    assert told(capsys, "authority", "init")["folder"] == str(home / "authority")
+    assert len(told(capsys, "authority", "show")) == 8
+    site = told(capsys, "site", "add", *SITE_WORDS)
+    assert (site["kind"], site["commune"]) == ("hospital", "21592")
+    gate = told(capsys, "gate", "add", "--site", site["id"], "--direction", "both", "--board", "pi5")
+    assert told(capsys, "gate", "list")[0]["state"] == "planned"
+    assert told(capsys, "site", "show", site["id"])["gates"] == [f"{gate['id']} (1, both, planned)"]
+    label = told(capsys, "label", gate["id"].upper(), "--out", str(tmp_path))
+    poster = told(capsys, "poster", site["id"], "--out", str(tmp_path))
+    assert all(Path(path).stat().st_size > 1000 for path in (*label["files"], *poster["files"]))
+    rows = [(row["verb"], row["outcome"]) for row in told(capsys, "audit")]
+    assert rows == [(verb, "done") for verb in ("authority init", "site add", "gate add", "label", "poster")]
+    assert {row["outcome"] for row in told(capsys, "doctor")} <= {"pass", "warn"}
+
+
+def test_the_plan_is_shown_and_nothing_happens_without_a_yes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a terminal there is nobody to ask."""
+    assert main(["site", "add", *SITE_WORDS]) == 2
+    shown = capsys.readouterr()
+    assert "1. Ghi địa điểm Bệnh viện Hoa Mai (cơ sở khám, chữa bệnh, phường Quy Nhơn Nam)" in shown.out
+    assert "E101" in shown.err
+    assert told(capsys, "site", "list") == []
+    assert home.exists()
+
+
+@pytest.mark.parametrize(("answer", "code", "count"), [("c", 0, 1), ("Y", 0, 1), ("", 1, 0), ("k", 1, 0), ("no", 1, 0)])
+def test_the_answer_counts(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str, code: int, count: int
+) -> None:
+    """Only a yes is a yes."""
+    assert not home.exists()
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert main(["site", "add", *SITE_WORDS, "--lang", "en"]) == code
+    assert len(told(capsys, "site", "list")) == count
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("site", "show", "sxxxxxxxx"), "E110"),
+        (("site", "show", new_id(SITE)), "E112"),
+        (("gate", "add", "--site", new_id(SITE)), "E112"),
+        (("label", "g0000000"), "E110"),
+        (("site", "add", *SITE_WORDS, "--commune", "Atlantis"), "E111"),
+        (("site", "add", *SITE_WORDS, "--hotline", "call me"), "E133"),
+        (("site", "add", *SITE_WORDS, "--name", "a\nb"), "E133"),
+        (("site", "add", *SITE_WORDS, "--port", "70000"), "E133"),
+        (("site", "export", "--form", "xml"), "E133"),
+        (("site", "import", "/nowhere/sites.csv"), "E130"),
+        (("authority", "show"), "E140"),
+        (("site", "list", "--registry", "sqlite:////nowhere/r.sqlite"), "E120"),
+    ],
+)
+def test_each_refusal_has_a_code_and_says_what_to_do(
+    home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], error: str
+) -> None:
+    """On standard error, as JSON too, with exit code 2."""
+    assert not home.exists()
+    found = told(capsys, *words, code=2)
+    assert found["error"] == error
+    assert found["todo"]
+    assert main([*words, "--lang", "en"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"{error}: ")
+    assert "\n→ " in shown.err
+
+
+def test_an_authority_is_not_made_twice_nor_with_a_short_passphrase(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And its passphrase is asked for, not guessed."""
+    monkeypatch.setenv("GATE_PROVISION_PASSPHRASE", "short")
+    assert told(capsys, "authority", "init", code=2)["error"] == "E144"
+    monkeypatch.delenv("GATE_PROVISION_PASSPHRASE")
+    assert told(capsys, "authority", "init", code=2)["error"] == "E146"
+    assert not (home / "authority").exists()
+    monkeypatch.setenv("GATE_PROVISION_PASSPHRASE", "bon tu khong lien quan")
+    told(capsys, "authority", "init")
+    assert told(capsys, "authority", "init", code=2)["error"] == "E143"
+
+
+def test_a_file_of_sites_may_be_brought_again(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is there stays as it is; what was changed outside is refused."""
+    for _ in range(3):
+        told(capsys, "site", "add", *SITE_WORDS)
+    path = tmp_path / "sites.yaml"
+    told(capsys, "site", "export", "--out", str(path))
+    other = ("--home", str(tmp_path / "other"))
+    assert told(capsys, "site", "import", str(path), *other)["count"] == 3
+    assert told(capsys, "site", "import", str(path), *other)["count"] == 0
+    path.write_text(path.read_text(encoding="utf-8").replace("Hoa Mai", "Hoa Lan"), encoding="utf-8")
+    assert told(capsys, "site", "import", str(path), *other, code=2)["error"] == "E114"
+    assert len(told(capsys, "audit", *other)) == 1
+    assert home.exists()
+
+
+def test_help_is_in_the_language_asked_for(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And every verb has some."""
+    assert not home.exists()
+    assert main(["--help"]) == 0
+    assert "Địa điểm" in capsys.readouterr().out
+    assert main(["--lang", "en", "site", "--help"]) == 0
+    assert "Add a site" in capsys.readouterr().out
+    assert main(["no-such-verb"]) == 2
+
+
+def test_the_installed_command_is_the_same(home: Path) -> None:
+    """As a process."""
+    environment = {**os.environ, "GATE_PROVISION_HOME": str(home)}
+    command = [sys.executable, "-m", "provisioning.cli", "communes", "pleiku", "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    assert json.loads(done.stdout) == [{"code": "23575", "kind": "phường", "name": "Pleiku"}]
+    assert done.stderr == ""
