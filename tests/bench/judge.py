@@ -256,7 +256,6 @@ def list_update(entries: int, cuts: int) -> dict[str, Any]:
             _retain(broker.port, second)
             found["change_s"] = _until_version(gate, 2)
             found["change_bytes"] = line.carried - started
-            found["gate_resident_mib"] = round((resident_bytes() or 0) / 2**20, 1)
         line.close()
     found["part_bytes"], found["gate"] = PART_BYTES, GATE_ID
     return found
