@@ -209,6 +209,10 @@ def test_status_and_events_tell_how_the_gate_is(
         listed = capsys.readouterr().out
         assert "Mã hợp lệ, mời qua." in listed
         assert PERSON.number not in listed
+        assert main(["events", *config, "--explain", "en", "--json"]) == 0
+        explained = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert "please pass" in explained[1]["explanation"]
+        assert PERSON.name not in explained[1]["explanation"]
         monkeypatch.setattr("device.workbench.status.STALE_S", -1.0)
         assert main(["status", *config]) == 1
         assert "last written" in capsys.readouterr().err

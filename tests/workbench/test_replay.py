@@ -62,6 +62,20 @@ def test_nothing_personal_is_printed_unless_asked_for(folder: Path, capsys: pyte
         assert PERSON.name not in out.out + out.err
 
 
+@pytest.mark.parametrize(("words", "accepted"), [(["--explain"], "mời qua"), (["--explain", "en"], "please pass")])
+def test_each_decision_is_explained_in_one_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], accepted: str
+) -> None:
+    """In Vietnamese unless told otherwise, with nothing personal in it; without the word there is none."""
+    card, two, *_ = lines(capsys, str(folder), *words)
+    told = [str(code["explanation"]) for line in (card, two) for code in line["codes"]]  # type: ignore[attr-defined]  # parsed JSON
+    assert len(told) == 3
+    assert accepted in told[0]
+    assert all(sentence.count(". ") == 0 and sentence.endswith(".") for sentence in told)
+    assert PERSON.name not in "".join(told)
+    assert "explanation" not in lines(capsys, str(folder))[0]["codes"][0]  # type: ignore[index]  # parsed JSON
+
+
 def test_the_payload_comes_byte_for_byte_when_asked_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Base64 of exactly what the symbol holds."""
     (line,) = lines(capsys, str(folder / "1-card.png"), "--payload")
