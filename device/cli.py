@@ -151,6 +151,16 @@ def update(options: argparse.Namespace) -> int:
     return run_update(options.package, older=options.older)
 
 
+def enrol(options: argparse.Namespace) -> int:
+    """A first boot: get the gate's own certificate with what is on the card."""
+    from device.edges.enrol import Places
+    from device.edges.enrol import enrol as get_certificate
+
+    gate = get_certificate(Places(options.card, options.etc, options.store), options.wait)
+    print(f"{gate}: enrolled")
+    return GOOD
+
+
 def bench(options: argparse.Namespace) -> int:
     """Measure."""
     from device.workbench.bench import run_bench
@@ -178,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
         (status, True, True),
         (selftest, True, True),
         (update, False, False),
+        (enrol, False, False),
         (bench, False, True),
     ):
         summary = (call.__doc__ or "").strip()
@@ -234,12 +245,20 @@ def _bench_arguments(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _enrol_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--card", type=Path, default=Path("/boot/firmware/gate"), metavar="FOLDER", help="the card's bundle")
+    verb.add_argument("--etc", type=Path, default=DEFAULT_CONFIG.parent, metavar="FOLDER", help="for configuration and public keys")
+    verb.add_argument("--store", type=Path, default=Path("/etc/credstore"), metavar="FOLDER", help="for the certificate and keys")
+    verb.add_argument("--wait", type=float, default=float("inf"), metavar="SECONDS", help="how long to try (default: until it works)")
+
+
 _ARGUMENTS: Final = {
     "demo": _demo_arguments,
     "replay": _replay_arguments,
     "check_config": _check_config_arguments,
     "events": _events_arguments,
     "bench": _bench_arguments,
+    "enrol": _enrol_arguments,
     "update": _update_arguments,
 }
 

@@ -76,3 +76,7 @@ class Unsigned(GateError, ValueError):
 
 class UpdateRefused(GateError, RuntimeError):
     """The package is signed, but not for this gate now. The message says why; `dpkg -l gate` says what is installed."""
+
+
+class EnrolmentRefused(GateError, RuntimeError):
+    """The gate is not enrolled. Mend what is named (line, clock, card), then start it again; for a used claim write a new card."""

@@ -6,6 +6,7 @@ root ─┬─ gates      issues certificates to gates
       └─ services   issues certificates to the broker, the collector, the enrolment worker
 orders, lists, badges (Ed25519)   sign what gates obey, whom they know, what people hold up
 sealing (X25519)                  opens what gates seal
+sites (X25519)                    each site's key for hashing identities is derived from it
 ```
 """
 
@@ -13,10 +14,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ipaddress
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -27,7 +29,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from device.core import wire
 from device.core.trust import KeyUse
@@ -54,6 +57,7 @@ class Purpose(StrEnum):
     LISTS = "lists"
     BADGES = "badges"
     SEALING = "sealing"
+    SITES = "sites"
 
 
 ISSUERS: Final = (Purpose.GATES, Purpose.CLAIMS, Purpose.SERVICES)
@@ -75,6 +79,14 @@ class Authority:
         """Of the root or an issuer. Raises Refused (E140, E141)."""
         return x509.load_pem_x509_certificate(self._read(f"{purpose}.cert.pem"))
 
+    def anchor(self, purpose: Purpose) -> bytes:
+        """An issuer's certificate signed by itself, in PEM: for a broker that must trust this issuer and not its siblings.
+
+        OpenSSL follows a chain to a certificate that signs itself; with the root for that, a broker
+        would take claims for gates. Raises Refused (E140, E141).
+        """
+        return self._read(f"{purpose}.anchor.pem")
+
     def key(self, purpose: Purpose, passphrase: str) -> PrivateKey:
         """A private key. Raises Refused: E140 without an authority, E141 without the file, E142 for a wrong passphrase."""
         content = self._read(f"{purpose}.key.pem")
@@ -92,6 +104,14 @@ class Authority:
         if not isinstance(found, ed25519.Ed25519PrivateKey):
             raise Refused("E141", path=self.folder / f"{purpose}.key.pem", why=type(found).__name__)
         return found
+
+    def site_keys(self, passphrase: str) -> Callable[[str], bytes]:
+        """From a site's id to its key of 32 bytes: derived (HKDF), so that no site's key is kept anywhere. Raises like ``key``."""
+        found = self.key(Purpose.SITES, passphrase)
+        if not isinstance(found, x25519.X25519PrivateKey):
+            raise Refused("E141", path=self.folder / f"{Purpose.SITES}.key.pem", why=type(found).__name__)
+        master = found.private_bytes_raw()
+        return lambda site: HKDF(hashes.SHA256(), 32, None, b"gate-site-key/1/" + site.encode()).derive(master)
 
     def fingerprints(self) -> Mapping[str, str]:
         """SHA-256 of each certificate, and of each public key that has none, to be compared aloud. Raises Refused (E140, E141)."""
@@ -138,6 +158,47 @@ def make(folder: Path, name: str, passphrase: str, now: datetime | None = None) 
     return authority
 
 
+def leaf(
+    name: str,
+    key: ec.EllipticCurvePublicKey,
+    issuer: x509.Certificate,
+    issuer_key: PrivateKey,
+    valid: tuple[datetime, datetime],
+    *,
+    hosts: Sequence[str] = (),
+) -> x509.Certificate:
+    """A certificate of a client, or of a server with these names and addresses. Raises Refused (E141) for a key that signs none."""
+    if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):
+        raise Refused("E141", path=name, why=type(issuer_key).__name__)
+    off = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign", "encipher_only")
+    usage = x509.KeyUsage(digital_signature=True, decipher_only=False, **dict.fromkeys(off, False))
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(issuer.subject)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(valid[0])
+        .not_valid_after(min(valid[1], issuer.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+    )
+    if hosts:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 def _fill(folder: Path, name: str, passphrase: bytes, now: datetime) -> None:
     root_key = ec.generate_private_key(ec.SECP384R1())
     root = _certificate(f"{name} root", root_key.public_key(), f"{name} root", root_key, now, ROOT_YEARS, path_length=1)
@@ -146,11 +207,14 @@ def _fill(folder: Path, name: str, passphrase: bytes, now: datetime) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         made = _certificate(f"{name} {purpose}", key.public_key(), f"{name} root", root_key, now, ISSUER_YEARS, path_length=0)
         _write_pair(folder, purpose, key, passphrase, made)
+        anchor = _certificate(f"{name} {purpose}", key.public_key(), f"{name} {purpose}", key, now, ISSUER_YEARS, path_length=0)
+        _write(folder / f"{purpose}.anchor.pem", anchor.public_bytes(serialization.Encoding.PEM))
     signers = {purpose: ed25519.Ed25519PrivateKey.generate() for purpose in SIGNERS}
     sealing = x25519.X25519PrivateKey.generate()
     for purpose, signer in signers.items():
         _write_pair(folder, purpose, signer, passphrase, None)
     _write_pair(folder, Purpose.SEALING, sealing, passphrase, None)
+    _write_pair(folder, Purpose.SITES, x25519.X25519PrivateKey.generate(), passphrase, None)
     public = folder / PUBLIC
     province = [(folder / f"{purpose}.pub.pem").read_bytes() for purpose in (Purpose.ORDERS, Purpose.LISTS)]
     _write(public / "root.pem", root.public_bytes(serialization.Encoding.PEM))

@@ -63,6 +63,42 @@ class Gate(Base):
     changed: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class ClaimState(StrEnum):
+    """A card's single-use claim."""
+
+    OPEN = "open"
+    ISSUED = "issued"
+    BURNT = "burnt"
+    VOID = "void"
+
+
+class Claim(Base):
+    """The single-use claim on a card. ``key`` is the SHA-256 of the public key for which the certificate was issued."""
+
+    __tablename__ = "claims"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    gate: Mapped[str] = mapped_column(ForeignKey("gates.id"), index=True)
+    state: Mapped[str] = mapped_column(String(8))
+    issued: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    key: Mapped[str] = mapped_column(String(64))
+    chain: Mapped[str] = mapped_column(Text)
+    board: Mapped[str] = mapped_column(String(64))
+
+
+class Certificate(Base):
+    """A certificate that a gate was given."""
+
+    __tablename__ = "certificates"
+
+    serial: Mapped[str] = mapped_column(String(40), primary_key=True)
+    gate: Mapped[str] = mapped_column(ForeignKey("gates.id"), index=True)
+    starts: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ends: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    pem: Mapped[str] = mapped_column(Text)
+
+
 class Audit(Base):
     """What somebody did, or tried to do, with the tool."""
 

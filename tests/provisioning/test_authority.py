@@ -113,7 +113,7 @@ def test_an_authority_is_never_written_over(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("nth", range(1, 20))
+@pytest.mark.parametrize("nth", range(1, 26))
 def test_an_interruption_leaves_no_half_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     """At each file; the next run makes it."""
     count = 0

@@ -5,6 +5,16 @@ what stands here. The documents in ``device/contract`` are generated from it.
 """
 
 from device.core.wire.base import Heard, Said, Unreadable, compact, encode, read, seconds_of, sequence_text, time_text
+from device.core.wire.enrolment import (
+    CLAIM_PREFIX,
+    SITE_KEY_INFO,
+    Bundle,
+    EnrolAnswer,
+    EnrolRequest,
+    claim_of,
+    enrol_down,
+    enrol_up,
+)
 from device.core.wire.events import AUDIT_TYPE, CHECKIN_TYPE, AuditEvent, CheckinEvent, HeardEvent, HeardGap
 from device.core.wire.facts import (
     AuditFact,
@@ -63,11 +73,14 @@ __all__ = [
     "AUDIT_TYPE",
     "BLOB_LIMIT_BYTES",
     "CHECKIN_TYPE",
+    "CLAIM_PREFIX",
     "RANGES_LIMIT",
+    "SITE_KEY_INFO",
     "Ack",
     "AuditEvent",
     "AuditFact",
     "Blob",
+    "Bundle",
     "CameraView",
     "Checkin",
     "CheckinEvent",
@@ -82,6 +95,8 @@ __all__ = [
     "ConfigStatus",
     "DeadLetter",
     "DesiredConfig",
+    "EnrolAnswer",
+    "EnrolRequest",
     "EyeBack",
     "EyeLost",
     "Gap",
@@ -115,10 +130,13 @@ __all__ = [
     "audit_data",
     "body_digest",
     "checkin_data",
+    "claim_of",
     "compact",
     "down",
     "down_filter",
     "encode",
+    "enrol_down",
+    "enrol_up",
     "freeze_event",
     "gathered",
     "is_gate",

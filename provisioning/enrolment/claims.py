@@ -1,0 +1,124 @@
+"""What goes onto a card: the single-use claim, the gate's configuration, and the province's signature over all that is no secret."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import update
+
+from device.core import wire
+from device.edges.enrol import CLAIM_CERT, CLAIM_KEY, CONFIG, MANIFEST, PROVINCE, ROOT
+from provisioning.authority import PUBLIC, Authority, Purpose, leaf
+from provisioning.errors import Refused
+from provisioning.registry.exchange import BOARDS
+from provisioning.registry.store import Registry
+from provisioning.registry.tables import Claim, ClaimState, Gate, GateState, Site
+
+CLAIM_DAYS: Final = 14
+"""A card that was not put into a gate by then is worth nothing."""
+SECRET: Final = frozenset({CLAIM_KEY})
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """Where new gates ask for their certificates."""
+
+    host: str
+    port: int
+
+
+def configuration(site: Site, gate: Gate) -> str:
+    """The gate's configuration as TOML; what the site's policy says follows as it was written."""
+    lines = [
+        "[gate]",
+        f"id = {_text(gate.id)}",
+        f"site = {_text(site.id)}",
+        f"lane = {_text(gate.lane)}",
+        f"direction = {_text(gate.direction)}",
+        "",
+        "[eye]",
+        'socket = "/run/gate/eye/eye.sock"',
+        "",
+        "[camera]",
+        'source = "picamera2"',
+        "",
+        "[signals]",
+        f"chip = {_text(BOARDS[gate.board])}",
+        "",
+        "[privacy]",
+        'site_key = "credential:gate.site-key"',
+        'seal_to = "seal.pem"',
+        f"purpose = {_text(site.purpose)}",
+        f"legal_basis = {_text(site.legal_basis)}",
+        "",
+        "[trust]",
+        'province = "province.pem"',
+        'keys = "trust.json"',
+        "",
+        "[broker]",
+        f"host = {_text(site.broker_host)}",
+        f"port = {site.broker_port}",
+        'ca = "root.pem"',
+        'cert = "credential:gate.cert"',
+        'key = "credential:gate.key"',
+        "",
+        site.policy.strip(),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def bundle(
+    registry: Registry, authority: Authority, gate: Gate, enrolment: Enrolment, passphrase: str, now: datetime | None = None
+) -> Mapping[str, bytes]:
+    """The files of a gate's card, by name, with a new claim; every older claim of the gate is void from now on.
+
+    Raises Refused like the registry and the authority, and E150 for a gate that is gone for good.
+    """
+    if gate.state == GateState.DECOMMISSIONED:
+        raise Refused("E150", id=gate.id)
+    now = datetime.now(UTC).replace(microsecond=0) if now is None else now
+    expires = now + timedelta(days=CLAIM_DAYS)
+    name = f"{wire.CLAIM_PREFIX}{gate.id}-{secrets.token_hex(4)}"
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = authority.certificate(Purpose.CLAIMS)
+    made = leaf(name, key.public_key(), issuer, authority.key(Purpose.CLAIMS, passphrase), (now - timedelta(hours=1), expires))
+    public = {one: (authority.folder / PUBLIC / one).read_bytes() for one in (ROOT, PROVINCE, "seal.pem", "trust.json")}
+    chain = [one.public_bytes(serialization.Encoding.PEM) for one in (made, issuer)]
+    files = {**public, CONFIG: configuration(registry.site(gate.site), gate).encode(), CLAIM_CERT: b"".join(chain)}
+    told = {
+        "type": "vn.gate.bundle.v1",
+        "gate": gate.id,
+        "claim": name,
+        "issued": _time(now),
+        "expires": _time(expires),
+        "enrol_host": enrolment.host,
+        "enrol_port": enrolment.port,
+        "files": {one: hashlib.sha256(content).hexdigest() for one, content in sorted(files.items())},
+    }
+    body = json.dumps(told, separators=(",", ":")).encode()
+    manifest = wire.with_signature(body, base64.b64encode(authority.signer(Purpose.ORDERS, passphrase).sign(body)).decode())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    row = Claim(name=name, gate=gate.id, state=ClaimState.OPEN, issued=now, expires=expires, key="", chain="", board="")
+    with registry.change() as session:
+        session.execute(update(Claim).where(Claim.gate == gate.id, Claim.state != ClaimState.BURNT).values(state=ClaimState.VOID))
+        session.add(row)
+    # The manifest comes last: a card without it is not finished.
+    return {**files, CLAIM_KEY: pem, MANIFEST: manifest}
+
+
+def _text(text: str) -> str:
+    """A TOML basic string; JSON's escapes are TOML's, but for the slash, which JSON does not escape by itself."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _time(moment: datetime) -> str:
+    return wire.time_text(int(moment.timestamp()) * 1_000_000_000)

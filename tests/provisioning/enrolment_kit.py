@@ -1,0 +1,131 @@
+"""A province for enrolment: an authority, a registry, two real Mosquittos with TLS, and a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from device.edges.enrol import Places
+from device.edges.mqtt_values import Peer
+from device.edges.tls import TlsFiles
+from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
+from provisioning.authority import Authority, Purpose, leaf, make
+from provisioning.broker import mosquitto
+from provisioning.enrolment.claims import Enrolment, bundle
+from provisioning.enrolment.issuing import FilesIssuer
+from provisioning.enrolment.worker import WORKER, Desk, Worker
+from provisioning.registry.store import Registry
+from provisioning.registry.tables import Gate, GateState, Site
+from tests.provisioning.test_registry import a_gate, a_site
+
+PHRASE = "ba bon nam sau"
+
+
+@dataclass
+class Province:
+    """Everything on one machine."""
+
+    folder: Path
+    authority: Authority
+    registry: Registry
+    gates_port: int = field(default_factory=free_port)
+    enrol_port: int = field(default_factory=free_port)
+
+    def gate(self, state: GateState = GateState.WRITTEN) -> Gate:
+        """A gate of a new site, whose card was written."""
+        site = a_site(broker_host=LOOPBACK, broker_port=self.gates_port)
+        self.registry.add(site)
+        gate = a_gate(site, state)
+        self.registry.add(gate)
+        return gate
+
+    def site(self, gate: Gate) -> Site:
+        """Where it stands."""
+        return self.registry.site(gate.site)
+
+    def files(self, gate: Gate, now: datetime | None = None) -> Mapping[str, bytes]:
+        """What its card carries."""
+        return bundle(self.registry, self.authority, gate, Enrolment(LOOPBACK, self.enrol_port), PHRASE, now)
+
+    def places(self, gate: Gate, name: str = "pi", now: datetime | None = None) -> Places:
+        """A new Pi with its card."""
+        root = self.folder / name
+        places = Places(root / "card", root / "etc", root / "store")
+        places.card.mkdir(parents=True)
+        for one, content in self.files(gate, now).items():
+            (places.card / one).write_bytes(content)
+        return places
+
+    def papers(
+        self, name: str, issuer: Purpose = Purpose.SERVICES, *, hosts: tuple[str, ...] = (), days: tuple[float, float] = (-1, 30)
+    ) -> TlsFiles:
+        """A certificate of one of the authority's issuers, and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.now(UTC)
+        above = self.authority.certificate(issuer)
+        valid = (now + timedelta(days=days[0]), now + timedelta(days=days[1]))
+        made = leaf(name, key.public_key(), above, self.authority.key(issuer, PHRASE), valid, hosts=hosts)
+        cert, private = self.folder / f"{issuer}-{name}.cert.pem", self.folder / f"{issuer}-{name}.key.pem"
+        cert.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (made, above)))
+        private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        return TlsFiles(self.authority.folder / "public" / "root.pem", cert, private)
+
+    def desk(self) -> Desk:
+        """Who decides."""
+        return Desk(self.registry, FilesIssuer.of(self.authority, PHRASE), self.authority.site_keys(PHRASE))
+
+    @contextlib.contextmanager
+    def brokers(self) -> Iterator[None]:
+        """Both brokers, as the templates describe them."""
+        etc = self.folder / "mosquitto"
+        etc.mkdir(exist_ok=True)
+        server = self.papers("server", hosts=(LOOPBACK,))
+        assert server.cert is not None
+        assert server.key is not None
+        (etc / "server.cert.pem").write_bytes(server.cert.read_bytes())
+        (etc / "server.key.pem").write_bytes(server.key.read_bytes())
+        for name, issuers, access in (
+            ("gates", (Purpose.GATES, Purpose.SERVICES), mosquitto.GATES_ACCESS),
+            ("enrol", (Purpose.CLAIMS, Purpose.SERVICES), mosquitto.ENROL_ACCESS),
+        ):
+            (etc / f"{name}-clients.pem").write_bytes(b"".join(map(self.authority.anchor, issuers)))
+            (etc / f"{name}.acl").write_text(access, encoding="ascii")
+            (etc / f"{name}.acl").chmod(0o600)
+        for name in ("gates", "enrol", "data"):
+            (self.folder / name).mkdir(exist_ok=True)
+        data = self.folder / "data"
+        one = MosquittoProcess(self.folder / "gates", self.gates_port, mosquitto.gates(etc, self.gates_port, data, LOOPBACK))
+        two = MosquittoProcess(self.folder / "enrol", self.enrol_port, mosquitto.enrolment(etc, self.enrol_port, LOOPBACK))
+        with contextlib.ExitStack() as stack:
+            for broker in (one, two):
+                broker.start()
+                stack.callback(broker.stop)
+            yield
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[Worker]:
+        """A worker at the enrolment broker."""
+        worker = Worker(Peer(LOOPBACK, self.enrol_port, self.papers(WORKER), WORKER), self.desk())
+        stop = threading.Event()
+        thread = threading.Thread(target=worker.run, args=(stop,), name="enrolment worker")
+        thread.start()
+        try:
+            assert worker.ready.wait(10)
+            yield worker
+        finally:
+            stop.set()
+            worker.wake()
+            thread.join(10)
+
+
+def province(folder: Path) -> Province:
+    """A new one."""
+    registry = Registry(f"sqlite:///{folder / 'registry.sqlite'}")
+    return Province(folder, make(folder / "authority", "Test", PHRASE), registry)
