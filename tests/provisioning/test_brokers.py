@@ -1,0 +1,199 @@
+"""The brokers' templates, on real Mosquittos: who may say, hear and be what."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Self, TypeVar
+
+import pytest
+
+from device.edges.mqtt_client import Connection
+from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
+from device.edges.tls import TlsFiles
+from device.workbench.broker import LOOPBACK
+from provisioning.authority import Purpose
+from tests.provisioning.enrolment_kit import Province, province
+
+_EventT = TypeVar("_EventT", Answered, Subscribed)
+
+NOBODY = 0x10
+NOT_ALLOWED = 0x87
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Province]:
+    """Both brokers, running."""
+    one = province(tmp_path_factory.mktemp("town"))
+    with one.brokers():
+        yield one
+    one.registry.close()
+
+
+@dataclass
+class Client:
+    """Somebody at a broker."""
+
+    port: int
+    tls: TlsFiles | None
+    name: str
+    hears: tuple[str, ...] = ()
+    got: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
+
+    def __enter__(self) -> Self:
+        subscriptions = tuple(map(Subscription, self.hears))
+        peer = Peer(LOOPBACK, self.port, self.tls, self.name, subscriptions=subscriptions, session_expiry_s=0)
+        self.connection = Connection(peer, self.got.put)
+        self.connection.start()
+        self.first = self.got.get(timeout=10)
+        self.granted = self._next(Subscribed).codes if self.hears and isinstance(self.first, Connected) else ()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.disconnect()
+        assert self.connection.join(5)
+
+    def say(self, topic: str, payload: bytes = b"x") -> int:
+        """The broker's answer to a publication."""
+        self.connection.publish(Publication(topic, topic, payload))
+        return self._next(Answered).code
+
+    def heard(self, wait_s: float = 0.4) -> list[str]:
+        """The topics that came."""
+        found, end_s = [], time.monotonic() + wait_s
+        while (left_s := end_s - time.monotonic()) > 0:
+            try:
+                event = self.got.get(timeout=left_s)
+            except queue.Empty:
+                break
+            if isinstance(event, Arrived):
+                found.append(event.topic)
+                self.connection.done(event)
+        return found
+
+    def ended(self, wait_s: float = 0.4) -> bool:
+        """Whether it was thrown out."""
+        try:
+            return isinstance(self.got.get(timeout=wait_s), Ended)
+        except queue.Empty:
+            return False
+
+    def _next(self, kind: type[_EventT]) -> _EventT:
+        while True:
+            event = self.got.get(timeout=10)
+            if isinstance(event, kind):
+                return event
+            assert not isinstance(event, Ended), event
+
+
+def gate(town: Province, name: str, *hears: str) -> Client:
+    """A gate at the gates' broker."""
+    return Client(town.gates_port, town.papers(name, Purpose.GATES), name, hears)
+
+
+def service(town: Province, name: str, *hears: str) -> Client:
+    """One of the province's programs at the gates' broker."""
+    return Client(town.gates_port, town.papers(name), name, hears)
+
+
+def claim(town: Province, name: str, *hears: str) -> Client:
+    """A new card at the enrolment broker."""
+    return Client(town.enrol_port, town.papers(name, Purpose.CLAIMS), name, hears)
+
+
+@pytest.mark.parametrize(
+    ("topic", "allowed"),
+    [
+        ("gates/v1/g1111/up/checkin", True),
+        ("gates/v1/g1111/up/cmd/1", True),
+        ("gates/v1/g2222/up/checkin", False),
+        ("gates/v1/g2222/down/cmd/1", False),
+        ("gates/v1/g1111/down/cmd/1", False),
+        ("gates/v1/g1111/down/ack", False),
+        ("gates/v1/all/down/list/staff", False),
+        ("gates/v1/g1111", False),
+        ("enrol/claim-g1111-00/up", False),
+        ("$SYS/broker/x", False),
+    ],
+)
+def test_a_gate_speaks_only_for_itself(town: Province, topic: str, allowed: bool) -> None:  # noqa: FBT001 - a parameter of the case
+    """What it may not say reaches nobody, and it is told."""
+    with service(town, "desk", "gates/v1/+/up/#") as desk, gate(town, "g1111") as one:
+        code = one.say(topic)
+        assert (code < 0x80) is allowed, hex(code)
+        assert desk.heard() == ([topic] if allowed else [])
+
+
+def test_a_gate_hears_only_itself_and_what_is_for_all(town: Province) -> None:
+    """Whatever it subscribes to."""
+    topics = ("gates/v1/g1111/down/cmd/1", "gates/v1/g2222/down/cmd/1", "gates/v1/all/down/list/staff", "gates/v1/g2222/up/checkin")
+    with gate(town, "g1111", "#", "gates/v1/+/down/#") as one, gate(town, "g2222") as other, service(town, "desk") as desk:
+        for topic in topics[:3]:
+            desk.say(topic)
+        other.say(topics[3])
+        assert set(one.heard()) == {topics[0], topics[2]}
+
+
+def test_a_gate_cannot_throw_another_out(town: Province) -> None:
+    """Its client's id is its certificate's name, whatever it says."""
+    liar = Client(town.gates_port, town.papers("g2222", Purpose.GATES), "g1111")
+    with gate(town, "g1111") as one, liar:
+        assert not one.ended()
+        assert one.say("gates/v1/g1111/up/checkin") in {0, NOBODY}
+
+
+def test_the_collector_acknowledges_and_commands_nothing(town: Province) -> None:
+    """Orders come from the desk."""
+    with service(town, "collector") as collector:
+        assert collector.say("gates/v1/g1111/down/ack") < 0x80
+        assert collector.say("gates/v1/g1111/down/cmd/1") == NOT_ALLOWED
+        assert collector.say("gates/v1/g1111/down/config") == NOT_ALLOWED
+
+
+def test_a_claim_does_nothing_but_enrol(town: Province) -> None:
+    """At its own broker it asks for itself alone; at the gates' broker it is nobody, whatever name it has."""
+    with (
+        Client(town.enrol_port, town.papers("enrolment"), "enrolment", ("enrol/+/up",)) as worker,
+        claim(town, "claim-g1111-00", "#") as one,
+    ):
+        for topic in ("enrol/claim-g2222-00/up", "enrol/claim-g1111-00/down", "gates/v1/g1111/up/checkin"):
+            assert one.say(topic) == NOT_ALLOWED
+        assert one.say("enrol/claim-g1111-00/up") == 0
+        assert worker.heard() == ["enrol/claim-g1111-00/up"]
+        worker.say("enrol/claim-g2222-00/down")
+        worker.say("enrol/claim-g1111-00/down")
+        assert one.heard() == ["enrol/claim-g1111-00/down"]
+    for name in ("claim-g1111-00", "g1111", "desk", "collector"):
+        with Client(town.gates_port, town.papers(name, Purpose.CLAIMS), name) as stranger:
+            assert isinstance(stranger.first, Ended)
+
+
+def test_a_gate_has_no_business_at_the_enrolment_broker(town: Province) -> None:
+    """Its authority is not known there."""
+    with Client(town.enrol_port, town.papers("g1111", Purpose.GATES), "g1111") as one:
+        assert isinstance(one.first, Ended)
+
+
+@pytest.mark.parametrize("days", [(-10, -1), (1, 10)])
+def test_expired_and_future_certificates_fail(town: Province, days: tuple[float, float]) -> None:
+    """At the handshake."""
+    with Client(town.gates_port, town.papers("g3333", Purpose.GATES, days=days), "g3333") as one:
+        assert isinstance(one.first, Ended)
+
+
+def test_nobody_connects_without_a_certificate_or_without_tls(town: Province) -> None:
+    """Neither anonymously nor in the clear."""
+    root = town.authority.folder / "public" / "root.pem"
+    with Client(town.gates_port, TlsFiles(root), "g1111") as one:
+        assert isinstance(one.first, Ended)
+    with Client(town.gates_port, None, "g1111") as one:
+        assert isinstance(one.first, Ended)
+
+
+def test_a_message_that_is_too_large_is_not_taken(town: Province) -> None:
+    """Of a claim: sixteen kilobytes are enough for a request."""
+    with claim(town, "claim-g1111-01") as one:
+        assert isinstance(one.first, Connected)
+        assert one.first.maximum_packet_bytes == 16_384
