@@ -15,8 +15,10 @@ import typer
 from pydantic import ValidationError
 
 from provisioning import authority, doctor
+from provisioning.card.writer import Card, deeds
 from provisioning.catalogue import Lang, words
 from provisioning.desk import Desk, Settings, Step
+from provisioning.enrolment.claims import Enrolment
 from provisioning.errors import Refused
 from provisioning.ids import GATE, SITE, checked, new_id
 from provisioning.paper import printing, sheets
@@ -27,6 +29,7 @@ from provisioning.registry.tables import Gate, GateState, Site
 
 HOME: Final = "GATE_PROVISION_HOME"
 LANG: Final = "GATE_PROVISION_LANG"
+WIFI: Final = "GATE_PROVISION_WIFI"
 Out = Annotated[Path, typer.Option("--out")]
 
 
@@ -76,6 +79,7 @@ def program(desk: Desk) -> typer.Typer:
     site = _Sites(desk)
     group("site", {"add": site.add, "list": site.list, "show": site.show, "import": site.bring, "export": site.export})
     group("gate", {"add": _Gates(desk).add, "list": _Gates(desk).list})
+    group("card", {"write": _Cards(desk).write})
     verb(app, "label", "label", _Paper(desk).label)
     verb(app, "poster", "poster", _Paper(desk).poster)
     verb(app, "communes", "communes", _Lookups(desk).communes)
@@ -245,6 +249,44 @@ class _Gates(_Verbs):
         gates = self.desk.registry.gates(None if site is None else checked(site, SITE))
         columns = ("id", "site", "lane", "direction", "board", "state")
         self.desk.table(({name: getattr(gate, name) for name in columns} for gate in gates), columns)
+
+
+class _Cards(_Verbs):
+    def write(
+        self,
+        *,
+        gate: Annotated[str, typer.Option("--gate")],
+        boot: Annotated[Path, typer.Option("--boot")],
+        form: Annotated[str, typer.Option("--form")] = "cloud-init",
+        ssh_key: Annotated[Path | None, typer.Option("--ssh-key")] = None,
+        package: Annotated[Path | None, typer.Option("--package")] = None,
+        enrol_host: Annotated[str | None, typer.Option("--enrol-host")] = None,
+        enrol_port: Annotated[int, typer.Option("--enrol-port")] = 8884,
+    ) -> None:
+        """A gate's card."""
+        if form not in {"cloud-init", "firstrun"}:
+            raise Refused("E133", value=f"--form {form}", why="cloud-init | firstrun")
+        row = self.desk.registry.gate(checked(gate, GATE))
+        host = self.desk.registry.site(row.site).broker_host if enrol_host is None else enrol_host
+        card = Card(
+            row,
+            boot,
+            Enrolment(host, enrol_port),
+            cast("Literal['cloud-init', 'firstrun']", form),
+            () if ssh_key is None else _ssh_keys(ssh_key),
+            package,
+            os.environ.get(WIFI),
+        )
+        steps = [Step(one.key, one.facts, one.do) for one in deeds(card, self.desk.registry, self.desk.authority, self.desk.passphrase())]
+        told = {"id": row.id, "path": str(boot), "next": self.desk.words("say.eject")}
+        self.desk.carry_out("card write", row.id, steps, lambda: told)
+
+
+def _ssh_keys(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("E152", key=path) from error
 
 
 class _Paper(_Verbs):
