@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -14,11 +17,18 @@ from typing import Annotated, Any, Final, Literal, cast
 import typer
 from pydantic import ValidationError
 
+from device.edges.mqtt_values import Peer
+from device.edges.tls import TlsFiles
 from provisioning import authority, doctor
+from provisioning.authority import PUBLIC
+from provisioning.broker.files import ENROL_PORT, PRIVATE, mosquitto_files, service
 from provisioning.card.writer import Card, deeds
 from provisioning.catalogue import Lang, words
 from provisioning.desk import Desk, Settings, Step
 from provisioning.enrolment.claims import Enrolment
+from provisioning.enrolment.issuing import FilesIssuer
+from provisioning.enrolment.worker import WORKER, Worker
+from provisioning.enrolment.worker import Desk as Bureau
 from provisioning.errors import Refused
 from provisioning.ids import GATE, SITE, checked, new_id
 from provisioning.paper import printing, sheets
@@ -75,10 +85,12 @@ def program(desk: Desk) -> typer.Typer:
         app.add_typer(below, name=name)
 
     verb(app, "doctor", "doctor", _Doctor(desk).run)
-    group("authority", {"init": _Authority(desk).init, "show": _Authority(desk).show})
+    group("authority", {"init": _Authority(desk).init, "show": _Authority(desk).show, "service": _Authority(desk).service})
     site = _Sites(desk)
     group("site", {"add": site.add, "list": site.list, "show": site.show, "import": site.bring, "export": site.export})
     group("gate", {"add": _Gates(desk).add, "list": _Gates(desk).list})
+    group("broker", {"mosquitto": _Broker(desk).mosquitto})
+    group("enrol", {"serve": _Enrol(desk).serve})
     group("card", {"write": _Cards(desk).write})
     verb(app, "label", "label", _Paper(desk).label)
     verb(app, "poster", "poster", _Paper(desk).poster)
@@ -97,6 +109,14 @@ class _Verbs:
 
     def _kind(self, kind: str) -> str:
         return kind if self.desk.settings.json else name_of(SiteKind(kind), self.desk.settings.lang)
+
+    def _write(self, verb: str, subject: str, made: Mapping[str, bytes], out: Path) -> None:
+        steps = [Step("step.write", {"path": out / name}, partial(_keep, out / name, content)) for name, content in made.items()]
+        self.desk.carry_out(verb, subject[:64], steps, lambda: {"files": [str(out / name) for name in made]})
+
+
+def _keep(path: Path, content: bytes) -> None:
+    printing.save(content, path, 0o600 if path.name.endswith(PRIVATE) else 0o644)
 
 
 class _Doctor(_Verbs):
@@ -130,6 +150,16 @@ class _Authority(_Verbs):
         steps = [Step("step.authority", {"path": self.desk.authority.folder}, make), Step("step.sheet", {"path": sheet}, draw)]
         told = {"folder": str(self.desk.authority.folder), "path": str(sheet), "next": self.desk.words("say.offline_root")}
         self.desk.carry_out("authority init", name[:64], steps, lambda: told)
+
+    def service(
+        self,
+        name: str,
+        host: Annotated[list[str] | None, typer.Option("--host")] = None,
+        out: Out = Path(),
+    ) -> None:
+        """A certificate and its key, as files."""
+        made = service(self.desk.authority, self.desk.passphrase(), name, tuple(host or ()))
+        self._write("authority service", name, made, out)
 
     def show(self) -> None:
         """The fingerprints."""
@@ -251,6 +281,45 @@ class _Gates(_Verbs):
         self.desk.table(({name: getattr(gate, name) for name in columns} for gate in gates), columns)
 
 
+class _Broker(_Verbs):
+    def mosquitto(
+        self,
+        host: Annotated[list[str], typer.Option("--host")],
+        out: Out = Path("mosquitto"),
+        data: Annotated[Path, typer.Option("--data")] = Path("/var/lib/mosquitto"),
+    ) -> None:
+        """Two brokers of one machine."""
+        made = mosquitto_files(self.desk.authority, self.desk.passphrase(), host, out.absolute(), data)
+        self._write("broker mosquitto", host[0], made, out.absolute())
+
+
+class _Enrol(_Verbs):
+    def serve(
+        self,
+        *,
+        host: Annotated[str, typer.Option("--host")],
+        cert: Annotated[Path, typer.Option("--cert")],
+        key: Annotated[Path, typer.Option("--key")],
+        port: Annotated[int, typer.Option("--port")] = ENROL_PORT,
+    ) -> None:
+        """The worker, until SIGTERM or SIGINT."""
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        phrase = self.desk.passphrase()
+        ours = self.desk.authority
+        peer = Peer(host, port, TlsFiles(ours.folder / PUBLIC / "root.pem", cert, key), WORKER)
+        worker = Worker(peer, Bureau(self.desk.registry, FilesIssuer.of(ours, phrase), ours.site_keys(phrase)))
+        stop = threading.Event()
+
+        def end(*_: object) -> None:
+            stop.set()
+            worker.wake()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        self.desk.err.print(self.desk.words("say.serving", host=host, port=port), markup=False)
+        worker.run(stop)
+
+
 class _Cards(_Verbs):
     def write(
         self,
@@ -261,7 +330,7 @@ class _Cards(_Verbs):
         ssh_key: Annotated[Path | None, typer.Option("--ssh-key")] = None,
         package: Annotated[Path | None, typer.Option("--package")] = None,
         enrol_host: Annotated[str | None, typer.Option("--enrol-host")] = None,
-        enrol_port: Annotated[int, typer.Option("--enrol-port")] = 8884,
+        enrol_port: Annotated[int, typer.Option("--enrol-port")] = ENROL_PORT,
     ) -> None:
         """A gate's card."""
         if form not in {"cloud-init", "firstrun"}:

@@ -32,7 +32,7 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import NameOID
 
 from device import config as configuration
-from device.core import wire
+from device.core import broker_codes, wire
 from device.core.pacing import Backoff
 from device.edges.files import read_plain, replace_durably, sync_folder
 from device.edges.mqtt_client import Connection
@@ -305,8 +305,10 @@ class _Line:
         """Publish, and wait until the broker has it. Raises _NotNow."""
         self._connection.publish(Publication(topic, topic, payload))
         answer = self._await(Answered)
-        if answer.code >= 0x80:  # noqa: PLR2004 - MQTT's refusals
-            raise _NotNow(f"the broker refuses the request: 0x{answer.code:02x}")
+        if broker_codes.is_refusal(answer.code):
+            raise _NotNow(f"the broker refuses the request: {broker_codes.name(answer.code)}")
+        if broker_codes.fate(answer.code) is broker_codes.Fate.NOBODY:
+            raise _NotNow("the province's enrolment does not run")
 
     def hear(self, timeout_s: float) -> bytes:
         """The next message. Raises _NotNow."""

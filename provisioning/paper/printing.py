@@ -40,12 +40,13 @@ def png(document: bytes, page: int = 0) -> bytes:
     return out.getvalue()
 
 
-def save(content: bytes, path: Path) -> None:
-    """A whole file or none. Raises Refused (E145)."""
+def save(content: bytes, path: Path, mode: int = 0o644) -> None:
+    """A whole file or none, never readable by more than ``mode`` says. Raises Refused (E145)."""
     growing = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with growing.open("wb") as file:
+        growing.unlink(missing_ok=True)
+        with os.fdopen(os.open(growing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

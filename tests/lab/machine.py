@@ -44,6 +44,12 @@ mkfs.ext4 -q -F -E lazy_itable_init=1 -d . {image}
 """
 
 
+BOOTS: Final = 3
+EMULATION: Final = "Oops: int3"
+"""What an emulated processor trips over, now and then on a busy host, when the other one patches the kernel's code: before anything of
+ours runs, and of no meaning for a gate."""
+
+
 class Emulated:
     """One machine: its disk, and the folder that it shares with the host."""
 
@@ -66,9 +72,13 @@ class Emulated:
         command += ["-virtfs", f"local,path={self.share},mount_tag=share,security_model=none,multidevs=remap"]
         command += ["-device", "i6300esb", "-action", "watchdog=reset"] if watchdog else []
         command += [] if reboots else ["-no-reboot"]
-        started = time.monotonic()
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_S)
-        assert done.returncode == 0, done.stderr + self.console.read_text(errors="replace")[-3000:]
+        for _ in range(BOOTS):
+            started = time.monotonic()
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_S)
+            assert done.returncode == 0, done.stderr + self.console.read_text(errors="replace")[-3000:]
+            if (self.share / "log").exists() or EMULATION not in self.console.read_text(errors="replace"):
+                break
+            print("the emulation broke while the kernel changed its own code: again")  # noqa: T201 - for the record
         return time.monotonic() - started
 
     def result(self, name: str) -> Any:  # noqa: ANN401 - JSON is what it is

@@ -1,0 +1,94 @@
+"""The whole way by commands alone: from an empty folder to a gate that has enrolled, with real brokers from the written files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
+from provisioning.cli import main
+from tests.provisioning.enrolment_kit import PHRASE
+from tests.provisioning.test_card import pi_card
+
+
+def test_from_an_empty_folder_to_an_enrolled_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each step is one command, as the handbook has it."""
+    for name, value in {"HOME": str(tmp_path / "home"), "PASSPHRASE": PHRASE, "LANG": "en"}.items():
+        monkeypatch.setenv(f"GATE_PROVISION_{name}", value)
+    gates_port, enrol_port = free_port(), free_port()
+
+    def run(*words: str) -> dict[str, str]:
+        capsys.readouterr()
+        assert main([*words, "--json", "--yes"]) == 0, capsys.readouterr().err
+        told: dict[str, str] = json.loads(capsys.readouterr().out)
+        return told
+
+    run("authority", "init")
+    etc, data = tmp_path / "mosquitto", tmp_path / "data"
+    data.mkdir()
+    run("broker", "mosquitto", "--host", LOOPBACK, "--out", str(etc), "--data", str(data))
+    assert stat.S_IMODE((etc / "server.key.pem").stat().st_mode) == 0o600
+    run("authority", "service", "enrolment", "--out", str(tmp_path))
+    words = ("--name", "Trường Hoa Phượng", "--kind", "school", "--commune", "23575", "--contact", "Văn phòng", "--hotline", "0269 000 000")
+    more = ("--purpose", "đón học sinh", "--legal-basis", "nội quy", "--broker", LOOPBACK, "--port", str(gates_port))
+    site = run("site", "add", *words, *more)["id"]
+    gate = run("gate", "add", "--site", site)["id"]
+    card = pi_card(tmp_path / "bootfs")
+    run("card", "write", "--gate", gate, "--boot", str(card), "--enrol-port", str(enrol_port))
+
+    brokers = []
+    for name, port, standard in (("gates", gates_port, "8883"), ("enrol", enrol_port, "8884")):
+        (tmp_path / name).mkdir()
+        settings = (etc / f"{name}.conf").read_text().replace(f"listener {standard}", f"listener {port} {LOOPBACK}")
+        brokers.append(MosquittoProcess(tmp_path / name, port, settings))
+    serve = [
+        *(sys.executable, "-m", "provisioning.cli", "enrol", "serve", "--host", LOOPBACK, "--port", str(enrol_port)),
+        *("--cert", str(tmp_path / "enrolment.cert.pem"), "--key", str(tmp_path / "enrolment.key.pem")),
+    ]
+    try:
+        for broker in brokers:
+            broker.start()
+        with subprocess.Popen(serve, env=os.environ, stderr=subprocess.PIPE, text=True) as worker:
+            try:
+                places = [f"--{name}={tmp_path / 'pi' / name}" for name in ("etc", "store")]
+                command = [sys.executable, "-m", "device.cli", "enrol", f"--card={card / 'gate'}", *places, "--wait=30"]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                assert done.returncode == 0, done.stderr
+                assert done.stdout == f"{gate}: enrolled\n"
+            finally:
+                worker.send_signal(signal.SIGTERM)
+                assert worker.wait(15) == 0
+                assert worker.stderr is not None
+                assert "Waiting for new gates" in worker.stderr.read()
+    finally:
+        for broker in brokers:
+            broker.stop()
+    (shown,) = [row for row in json.loads(_list(capsys)) if row["id"] == gate]
+    assert shown["state"] == "enrolled"
+
+
+def _list(capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert main(["gate", "list", "--json"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["g4k7m2xp9", "claim-x", "a b", "ü"])
+def test_a_program_is_not_called_like_a_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Its certificate would speak for one."""
+    for key, value in {"HOME": str(tmp_path / "home"), "PASSPHRASE": PHRASE}.items():
+        monkeypatch.setenv(f"GATE_PROVISION_{key}", value)
+    assert main(["authority", "init", "--yes"]) == 0
+    assert main(["authority", "service", name, "--out", str(tmp_path), "--yes"]) == 2
+    assert "E147" in capsys.readouterr().err
