@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return desk.refuse(refused)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
+    finally:
+        desk.close()
     return 0
 
 

@@ -64,6 +64,11 @@ class Desk:
             raise Refused("E122", path=self.settings.home, why=error.strerror) from error
         return Registry(f"sqlite:///{self.settings.home / 'registry.sqlite'}")
 
+    def close(self) -> None:
+        """Let go of the registry, if it was asked for."""
+        if "registry" in self.__dict__:
+            self.registry.close()
+
     @property
     def authority(self) -> Authority:
         """The authority's folder."""

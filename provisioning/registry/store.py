@@ -55,7 +55,11 @@ class Registry:
         try:
             self._upgrade(self._engine)
         except DBAPIError as error:
+            self.close()
             raise Refused("E120", url=self.name, why=error.orig) from error
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of all connections."""
