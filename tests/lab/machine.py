@@ -72,6 +72,7 @@ class Emulated:
         command += ["-virtfs", f"local,path={self.share},mount_tag=share,security_model=none,multidevs=remap"]
         command += ["-device", "i6300esb", "-action", "watchdog=reset"] if watchdog else []
         command += [] if reboots else ["-no-reboot"]
+        started = time.monotonic()
         for _ in range(BOOTS):
             started = time.monotonic()
             done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=LIMIT_S)
