@@ -22,9 +22,10 @@ from device.edges.tls import TlsFiles
 from provisioning import authority, doctor
 from provisioning.authority import PUBLIC
 from provisioning.broker.files import ENROL_PORT, PRIVATE, mosquitto_files, service
-from provisioning.card.writer import Card, deeds
+from provisioning.card.writer import Card
+from provisioning.card.writer import steps as card_steps
 from provisioning.catalogue import Lang, words
-from provisioning.desk import Desk, Settings, Step
+from provisioning.desk import Desk, Settings
 from provisioning.enrolment.claims import Enrolment
 from provisioning.enrolment.issuing import FilesIssuer
 from provisioning.enrolment.worker import WORKER, Worker
@@ -34,6 +35,7 @@ from provisioning.ids import GATE, SITE, checked, new_id
 from provisioning.paper import printing, sheets
 from provisioning.places.communes import communes, plain
 from provisioning.places.kinds import SiteKind, name_of
+from provisioning.plan import Step
 from provisioning.registry.exchange import BOARDS, NewSite, read_sites, written
 from provisioning.registry.tables import Gate, GateState, Site
 
@@ -348,7 +350,7 @@ class _Cards(_Verbs):
             package,
             os.environ.get(WIFI),
         )
-        steps = [Step(one.key, one.facts, one.do) for one in deeds(card, self.desk.registry, self.desk.authority, self.desk.passphrase())]
+        steps = card_steps(card, self.desk.registry, self.desk.authority, self.desk.passphrase())
         told = {"id": row.id, "path": str(boot), "next": self.desk.words("say.eject")}
         self.desk.carry_out("card write", row.id, steps, lambda: told)
 

@@ -18,19 +18,11 @@ from rich.table import Table
 from provisioning.authority import Authority
 from provisioning.catalogue import Lang, refusal, words
 from provisioning.errors import Refused
+from provisioning.plan import Step
 from provisioning.registry.store import Registry
 
 PASSPHRASE: Final = "GATE_PROVISION_PASSPHRASE"  # noqa: S105 - the name of a variable, not a secret
 YES: Final = frozenset({"y", "yes", "c", "có", "co"})
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a plan: its words in the catalogue, what fills them, and the deed."""
-
-    key: str
-    facts: Mapping[str, object]
-    do: Callable[[], None]
 
 
 @dataclass(frozen=True)

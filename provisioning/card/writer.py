@@ -7,7 +7,7 @@ begins anew with another claim.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from provisioning.card import seed
 from provisioning.card.boot import BootPartition
 from provisioning.enrolment.claims import Enrolment, bundle
 from provisioning.errors import Refused
+from provisioning.plan import Step
 from provisioning.registry.exchange import Network
 from provisioning.registry.store import Registry
 from provisioning.registry.tables import Gate, GateState
@@ -42,16 +43,7 @@ class Card:
     wifi_password: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deed:
-    """One step: its words in the catalogue, what fills them, and what is done."""
-
-    key: str
-    facts: Mapping[str, object]
-    do: Callable[[], None]
-
-
-def deeds(card: Card, registry: Registry, authority: Authority, passphrase: str) -> Sequence[Deed]:
+def steps(card: Card, registry: Registry, authority: Authority, passphrase: str) -> Sequence[Step]:
     """All steps, in order. Everything that can be known to be wrong is refused now: nothing was written yet.
 
     Raises Refused like the parts: E150 to E152, E160 to E163, and for the authority.
@@ -90,16 +82,16 @@ def deeds(card: Card, registry: Registry, authority: Authority, passphrase: str)
         write([name for name in last if name in made])
 
     last = ("firstrun.sh", "cmdline.txt", "meta-data", "network-config", "user-data")
-    steps = [
-        Deed("step.card_sweep", {"path": card.boot / seed.FOLDER}, partial(partition.sweep, seed.FOLDER)),
-        Deed("step.card_claim", {"id": card.gate.id}, prepare),
+    plan = [
+        Step("step.card_sweep", {"path": card.boot / seed.FOLDER}, partial(partition.sweep, seed.FOLDER)),
+        Step("step.card_claim", {"id": card.gate.id}, prepare),
     ]
     if card.package is not None:
         name = f"{inside}{card.package.name}"
-        steps.append(Deed("step.write", {"path": card.boot / name}, partial(partition.write, name, package)))
-    steps.append(Deed("step.card_write", {"path": card.boot, "form": card.form}, rest))
-    steps.append(Deed("step.card_state", {"id": card.gate.id}, partial(registry.move, card.gate.id, GateState.WRITTEN)))
-    return steps
+        plan.append(Step("step.write", {"path": card.boot / name}, partial(partition.write, name, package)))
+    plan.append(Step("step.card_write", {"path": card.boot, "form": card.form}, rest))
+    plan.append(Step("step.card_state", {"id": card.gate.id}, partial(registry.move, card.gate.id, GateState.WRITTEN)))
+    return plan
 
 
 def _package(path: Path) -> bytes:

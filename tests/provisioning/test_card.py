@@ -18,7 +18,7 @@ import yaml
 from device.edges.enrol import Places, read_bundle
 from provisioning.card import boot, seed
 from provisioning.card.boot import BootPartition
-from provisioning.card.writer import FIRST_BOOT, Card, deeds
+from provisioning.card.writer import FIRST_BOOT, Card, steps
 from provisioning.cli import main
 from provisioning.enrolment.claims import Enrolment
 from provisioning.errors import Refused
@@ -52,8 +52,8 @@ def pi_card(path: Path) -> Path:
 def write(town: Province, gate: Gate, path: Path, **changes: Any) -> None:  # noqa: ANN401 - the card's own fields
     """All steps."""
     card = Card(gate, path, Enrolment("enrol.example.org", 8884), **{"ssh_keys": (KEY,), **changes})
-    for deed in deeds(card, town.registry, town.authority, PHRASE):
-        deed.do()
+    for step in steps(card, town.registry, town.authority, PHRASE):
+        step.do()
 
 
 def wifi(town: Province, gate: Gate) -> None:
