@@ -22,6 +22,7 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 BOARDS: Final = {"pi3": "pinctrl-bcm2835", "zero2w": "pinctrl-bcm2835", "pi4": "pinctrl-bcm2711", "pi5": "pinctrl-rp1"}
 """Board, and the label of its GPIO chip."""
 _SIZE_LIMIT: Final = 16 << 20
+_FORMULA: Final = frozenset("=+-@")
 
 
 class Network(BaseModel):
@@ -85,7 +86,7 @@ def _rows(path: Path, text: str) -> Iterable[Mapping[str, Any]]:
         head = text.partition("\n")[0]
         reader = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",", strict=True)
         try:
-            return [_nested({key: value for key, value in row.items() if value}) for row in reader]
+            return [_nested({key: _meant(value) for key, value in row.items() if value}) for row in reader]
         except csv.Error as error:
             raise Refused("E132", path=path, row=reader.line_num, column="-", why=error) from error
     try:
@@ -96,6 +97,11 @@ def _rows(path: Path, text: str) -> Iterable[Mapping[str, Any]]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Refused("E130", path=path, why="sites: [ … ]")
     return rows
+
+
+def _meant(value: object) -> object:
+    """Without the quote that ``written`` puts before what looks like a formula."""
+    return value[1:] if isinstance(value, str) and value[:1] == "'" and value[1:2] in _FORMULA else value
 
 
 def _nested(row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -144,6 +150,6 @@ def _told(site: Site) -> dict[str, Any]:
 
 def _harmless(value: object) -> object:
     """A cell that a spreadsheet would take for a formula is told by a quote that it is none; a telephone number is none."""
-    if isinstance(value, str) and value[:1] in {"=", "+", "-", "@"} and not value.lstrip("+").replace(" ", "").isdigit():
+    if isinstance(value, str) and len(value) > 1 and value[0] in _FORMULA and not value.lstrip("+").replace(" ", "").isdigit():
         return f"'{value}"
     return value

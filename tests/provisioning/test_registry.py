@@ -161,7 +161,6 @@ def test_what_goes_out_comes_in_again(tmp_path: Path, form: str) -> None:
     text = written(sites, [a_gate(sites[0])], "csv" if form == "csv" else "yaml")
     if form == "csv":
         assert "'=1+1" in text
-        text = text.replace("'=1+1", "=1+1")
     path.write_text(text, encoding="utf-8")
     again = [new.row() for new in read_sites(path)]
     for before, after in zip(sites, again, strict=True):

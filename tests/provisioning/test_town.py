@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+import provisioning
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from provisioning.cli import main
 from tests.provisioning.enrolment_kit import PHRASE
@@ -74,6 +78,31 @@ def test_from_an_empty_folder_to_an_enrolled_gate(
             broker.stop()
     (shown,) = [row for row in json.loads(_list(capsys)) if row["id"] == gate]
     assert shown["state"] == "enrolled"
+
+
+GUIDE: Final = (Path(provisioning.__file__).parent / "README.md").read_text(encoding="utf-8")
+LINES: Final = re.findall(r"(?m)^gate-provision (?:.*\\\n)*.*$", GUIDE)
+COMMANDS: Final = [shlex.split(line.replace("\\\n", " "), comments=True)[1:] for line in LINES]
+
+
+def test_every_command_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one order in which a province would run them, with the ids that came; the worker is run by the test above."""
+    for name, value in {"HOME": str(tmp_path / "home"), "PASSPHRASE": PHRASE}.items():
+        monkeypatch.setenv(f"GATE_PROVISION_{name}", value)
+    monkeypatch.chdir(tmp_path)
+    assert {tuple(words[:2]) for words in COMMANDS} >= {("site", "add"), ("gate", "add"), ("card", "write"), ("enrol", "serve")}
+    ids = {"MÃ_ĐỊA_ĐIỂM": "", "MÃ_CỔNG": ""}
+    places = {"/media/bootfs": str(pi_card(tmp_path / "bootfs")), "sites.csv": str(tmp_path / "sites.csv")}
+    first = [words for words in COMMANDS if words[0] in {"authority", "broker"}]
+    for words in [*first, *(words for words in COMMANDS if words not in first and words[0] != "enrol")]:
+        capsys.readouterr()
+        if words[:2] == ["site", "import"]:
+            assert main(["site", "export", "--form", "csv", "--out", places["sites.csv"]]) == 0
+            capsys.readouterr()
+        assert main([*({**ids, **places}.get(word, word) for word in words), "--yes", "--json"]) == 0, words
+        told = capsys.readouterr().out
+        if words[:2] in (["site", "add"], ["gate", "add"]):
+            ids["MÃ_ĐỊA_ĐIỂM" if words[0] == "site" else "MÃ_CỔNG"] = json.loads(told)["id"]
 
 
 def _list(capsys: pytest.CaptureFixture[str]) -> str:
