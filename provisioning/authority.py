@@ -17,11 +17,13 @@ import hashlib
 import ipaddress
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -30,6 +32,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from device.core import wire
@@ -42,6 +45,8 @@ LEAST_PASSPHRASE: Final = 12
 ROOT_YEARS: Final = 20
 ISSUER_YEARS: Final = 5
 BADGE_KEY_YEARS: Final = 5
+BADGE_KID: Final = 1
+SALT: Final = "salt"
 PUBLIC: Final = "public"
 """The folder of what everybody may have: gates, brokers, officers."""
 
@@ -91,7 +96,7 @@ class Authority:
         """A private key. Raises Refused: E140 without an authority, E141 without the file, E142 for a wrong passphrase."""
         content = self._read(f"{purpose}.key.pem")
         try:
-            found = serialization.load_pem_private_key(content, passphrase.encode())
+            found = serialization.load_pem_private_key(content, _stretched(passphrase, self._read(SALT)))
         except ValueError as error:
             raise Refused("E142", path=self.folder / f"{purpose}.key.pem") from error
         if not isinstance(found, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey):
@@ -151,7 +156,9 @@ def make(folder: Path, name: str, passphrase: str, now: datetime | None = None) 
         shutil.rmtree(growing, ignore_errors=True)
         (growing / PUBLIC).mkdir(parents=True)
         growing.chmod(0o700)
-        _fill(growing, name, passphrase.encode(), now)
+        salt = secrets.token_bytes(16)
+        _write(growing / SALT, salt)
+        _fill(growing, name, _stretched(passphrase, salt), now)
         growing.rename(folder)
     except OSError as error:
         raise Refused("E145", path=folder, why=error.strerror) from error
@@ -223,11 +230,17 @@ def _fill(folder: Path, name: str, passphrase: bytes, now: datetime) -> None:
     _write(public / "trust.json", _trust_list(signers, now))
 
 
+@lru_cache(maxsize=4)
+def _stretched(passphrase: str, salt: bytes) -> bytes:
+    """What locks the key files: PKCS #8 by itself would stretch a passphrase by 2,048 rounds alone."""
+    return Scrypt(salt=salt, length=32, n=2**16, r=8, p=1).derive(passphrase.encode()).hex().encode()
+
+
 def _trust_list(signers: Mapping[Purpose, ed25519.Ed25519PrivateKey], now: datetime) -> bytes:
     """The signed list of keys with the first key for badges and phone codes, key id 1."""
     start, end = int(now.timestamp()), int((now + timedelta(days=365 * BADGE_KEY_YEARS)).timestamp())
     key = base64.b64encode(_spki(signers[Purpose.BADGES].public_key())).decode()
-    entry = {"kid": "01", "key": key, "not_before": _time(start), "not_after": _time(end)}
+    entry = {"kid": f"{BADGE_KID:02x}", "key": key, "not_before": _time(start), "not_after": _time(end)}
     told = {
         "type": "vn.gate.trust.v1",
         "gate": wire.ALL,

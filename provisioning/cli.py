@@ -19,8 +19,9 @@ from pydantic import ValidationError
 
 from device.edges.mqtt_values import Peer
 from device.edges.tls import TlsFiles
-from provisioning import authority, doctor
-from provisioning.authority import PUBLIC
+from provisioning import authority, badge_desk, doctor
+from provisioning.authority import BADGE_KID, PUBLIC, Purpose
+from provisioning.badges import Issuer
 from provisioning.broker.files import ENROL_PORT, PRIVATE, mosquitto_files, service
 from provisioning.card.writer import Card
 from provisioning.card.writer import steps as card_steps
@@ -96,6 +97,7 @@ def program(desk: Desk) -> typer.Typer:
     group("broker", {"mosquitto": _Broker(desk).mosquitto})
     group("enrol", {"serve": _Enrol(desk).serve})
     group("card", {"write": _Cards(desk).write})
+    group("badge", {"issue": _Badges(desk).issue, "list": _Badges(desk).list})
     verb(app, "label", "label", _Paper(desk).label)
     verb(app, "poster", "poster", _Paper(desk).poster)
     verb(app, "communes", "communes", _Lookups(desk).communes)
@@ -360,6 +362,46 @@ def _ssh_keys(path: Path) -> tuple[str, ...]:
         return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise Refused("E152", key=path) from error
+
+
+class _Badges(_Verbs):
+    def issue(
+        self,
+        path: Path,
+        *,
+        site: Annotated[str, typer.Option("--site")],
+        until: Annotated[str, typer.Option("--until")],
+        role: Annotated[int, typer.Option("--role")] = 0,
+        zone: Annotated[int, typer.Option("--zone")] = 0,
+        out: Out = Path("badges.pdf"),
+    ) -> None:
+        """Badges for the lines of a file."""
+        place, names = self.desk.registry.site(checked(site, SITE)), badge_desk.labels(path)
+        ends = badge_desk.end_of(until, datetime.now(UTC))
+        issuer = Issuer(self.desk.authority.signer(Purpose.BADGES, self.desk.passphrase()), BADGE_KID)
+        try:
+            made = badge_desk.issue(place, names, ends, role, zone, issuer)
+        except ValueError as error:
+            raise Refused("E133", value="--role, --zone", why=error) from error
+
+        def keep() -> None:
+            with self.desk.registry.change() as session:
+                session.add_all([row for row, _ in made])
+
+        def draw() -> None:
+            printing.save_pdf(sheets.badges(place, [(row.label, text, row.expires) for row, text in made], sheets.now()), out, 0o600)
+
+        # On paper first: a badge that is registered and nowhere printed would be nobody's.
+        facts = {"count": len(made), "site": place.name, "date": until}
+        steps = [Step("step.write", {"path": out}, draw), Step("step.badges", facts, keep)] if made else []
+        self.desk.carry_out("badge issue", place.id, steps, lambda: {"count": len(made), "path": str(out)})
+
+    def list(self, site: Annotated[str, typer.Option("--site")]) -> None:
+        """All of a site."""
+        rows = self.desk.registry.badges(checked(site, SITE))
+        columns = ("label", "role", "zone")
+        told = ({"id": row.subject, "expires": row.expires.date(), **{name: getattr(row, name) for name in columns}} for row in rows)
+        self.desk.table(told, ("id", *columns, "expires"))
 
 
 class _Paper(_Verbs):

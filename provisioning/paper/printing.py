@@ -17,9 +17,9 @@ DOTS_PER_MM: Final = 12
 """About 300 dpi."""
 
 
-def save_pdf(sheet: Sheet, path: Path) -> None:
+def save_pdf(sheet: Sheet, path: Path, mode: int = 0o644) -> None:
     """Raises Refused (E145)."""
-    save(bytes(sheet.output()), path)
+    save(bytes(sheet.output()), path, mode)
 
 
 def save_png(sheet: Sheet, path: Path) -> None:

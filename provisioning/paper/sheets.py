@@ -167,6 +167,33 @@ def _hand(sheet: Sheet, at_mm: tuple[float, float]) -> None:
     sheet.say(words(Lang.VI, "paper.span"), (left + 31, top + 16), 56, 16, bold=True, align=Align.C)
 
 
+CARD_MM: Final = (85.6, 54.0)
+"""ISO/IEC 7810 ID-1, as every card in a purse."""
+COLUMNS: Final = 2
+ROWS: Final = 5
+
+
+def badges(site: Site, issued: Sequence[tuple[str, str, datetime]], at: datetime) -> Sheet:
+    """A4 sheets of ten cards to cut out. ``issued``: what stands on each, what its code says, and when it ends."""
+    sheet = Sheet((210, 297), site.name, at)
+    left = (210 - COLUMNS * CARD_MM[0]) / 2
+    top = (297 - ROWS * CARD_MM[1]) / 2
+    for number, (name, text, ends) in enumerate(issued):
+        place = number % (COLUMNS * ROWS)
+        if number and not place:
+            sheet.add_page()
+        across, down = left + place % COLUMNS * CARD_MM[0], top + place // COLUMNS * CARD_MM[1]
+        sheet.set_line_width(0.1)
+        sheet.set_draw_color(190)
+        sheet.rect(across, down, *CARD_MM)
+        sheet.symbol(text, (across + CARD_MM[0] - 47, down + 3.5), 46)
+        below = sheet.say(site.name, (across + 3, down + 5), 35, 8, bold=True)
+        below = sheet.say(name, (across + 3, below + 2), 35, 11, bold=True)
+        sheet.say(words(Lang.VI, "paper.badge_ends", date=f"{ends:%d/%m/%Y}"), (across + 3, below + 2), 35, 7.5)
+        sheet.say(words(Lang.VI, "paper.badge_found", hotline=site.hotline), (across + 3, down + 42), 36, 6, colour=GREY)
+    return sheet
+
+
 def fingerprints(name: str, prints: Mapping[str, str], lang: Lang, at: datetime) -> Sheet:
     """A4: each fingerprint in groups of four digits."""
     sheet = Sheet((210, 297), name, at)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from provisioning.errors import Refused
-from provisioning.registry.tables import Audit, Gate, GateState, Site
+from provisioning.registry.tables import Audit, Badge, Gate, GateState, Site
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
@@ -107,6 +107,11 @@ class Registry:
                 raise Refused("E115", id=gate, state=row.state, wanted=state)
             row.state = state
             row.changed = datetime.now(UTC)
+
+    def badges(self, site: str) -> Sequence[Badge]:
+        """All that were issued at a site."""
+        with Session(self._engine) as session:
+            return session.scalars(select(Badge).where(Badge.site == site).order_by(Badge.issued, Badge.subject)).all()
 
     def note(self, who: str, verb: str, subject: str, outcome: str, facts: Mapping[str, Any]) -> None:
         """One row of the audit."""

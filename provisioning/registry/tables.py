@@ -99,6 +99,20 @@ class Certificate(Base):
     pem: Mapped[str] = mapped_column(Text)
 
 
+class Badge(Base):
+    """A badge that was issued: its random number, and what the site calls its holder, which no gate ever sees."""
+
+    __tablename__ = "badges"
+
+    subject: Mapped[str] = mapped_column(String(16), primary_key=True)
+    site: Mapped[str] = mapped_column(ForeignKey("sites.id"), index=True)
+    label: Mapped[str] = mapped_column(String(60))
+    role: Mapped[int] = mapped_column(Integer)
+    zone: Mapped[int] = mapped_column(Integer)
+    issued: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class Audit(Base):
     """What somebody did, or tried to do, with the tool."""
 

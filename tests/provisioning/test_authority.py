@@ -89,6 +89,13 @@ def test_a_wrong_passphrase_opens_nothing(made: Authority) -> None:
             made.signer(purpose, PHRASE + "x")
 
 
+def test_the_passphrase_alone_does_not_open_a_copied_key_file(made: Authority) -> None:
+    """It is stretched first; guessing costs 64 MiB and a fraction of a second a word."""
+    command = ["openssl", "pkey", "-in", str(made.folder / "orders.key.pem"), "-passin", f"pass:{PHRASE}", "-noout"]
+    done = subprocess.run(command, check=False, capture_output=True)
+    assert done.returncode != 0
+
+
 def test_a_root_key_in_the_safe_is_missed_only_where_it_is_needed(tmp_path: Path) -> None:
     """The others work without it."""
     one = make(tmp_path / "a", "Test", PHRASE)
@@ -113,7 +120,7 @@ def test_an_authority_is_never_written_over(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("nth", range(1, 26))
+@pytest.mark.parametrize("nth", range(1, 27))
 def test_an_interruption_leaves_no_half_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     """At each file; the next run makes it."""
     count = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,15 @@ import pytest
 from PIL import Image
 
 import device
+from device.core.credentials import parse
+from device.core.types import Credential, Kind
+from device.edges.trust import load_province, load_trust
 from device.eye.camera import Luma
 from device.eye.decoder import Reading, ZbarDecoder, ZxingDecoder
 from device.eye.ladder import Ladder
+from provisioning.authority import Purpose, make
+from provisioning.badge_desk import issue
+from provisioning.badges import Issuer
 from provisioning.catalogue import Lang, words
 from provisioning.errors import Refused
 from provisioning.paper import printing, sheets
@@ -57,6 +63,27 @@ def test_the_eye_reads_the_label(school: tuple[Site, Gate]) -> None:
     page = pixels(bytes(sheets.label(*school, AT).output()))
     (symbol,) = decode(page)
     assert bytes(symbol.payload).decode() == f"GATE:{school[1].id}:{school[0].id}:1"
+
+
+def test_the_eye_reads_every_badge_of_a_sheet(school: tuple[Site, Gate], tmp_path: Path) -> None:
+    """Each card cut out; and a gate that trusts the authority takes it."""
+    one = make(tmp_path / "authority", "Test", "ba bon nam sau")
+    trust = load_trust(one.folder / "public" / "trust.json", load_province(one.folder / "public" / "province.pem"))
+    issuer = Issuer(one.signer(Purpose.BADGES, "ba bon nam sau"), 1)
+    names = [f"Nguyễn Thị Thử Nghiệm {number}" for number in range(12)]
+    made = issue(school[0], names, datetime.now(UTC) + timedelta(days=100), 3, 1, issuer)
+    document = bytes(sheets.badges(school[0], [(row.label, text, row.expires) for row, text in made], AT).output())
+    seen = []
+    for number in range(12):
+        page = np.asarray(Image.open(io.BytesIO(printing.png(document, number // 10))).convert("L"))
+        wide, high = (round(side * printing.DOTS_PER_MM) for side in sheets.CARD_MM)
+        left, top = round((210 - 2 * 85.6) / 2 * 12) + number % 2 * wide, round((297 - 5 * 54) / 2 * 12) + number % 10 // 2 * high
+        (symbol,) = decode(page[top : top + high, left : left + wide])
+        seen.append(symbol.payload.decode())
+        found = parse(symbol.payload, None, trust)
+        assert isinstance(found, Credential)
+        assert (found.kind, found.number) == (Kind.SITE_BADGE, made[number][0].subject)
+    assert seen == [text for _, text in made]
 
 
 def test_the_eye_reads_nothing_on_the_poster(school: tuple[Site, Gate]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def test_the_answer_counts(
         (("site", "export", "--form", "xml"), "E133"),
         (("site", "import", "/nowhere/sites.csv"), "E130"),
         (("authority", "show"), "E140"),
+        (("badge", "list", "--site", "s0"), "E110"),
         (("site", "list", "--registry", "sqlite:////nowhere/r.sqlite"), "E120"),
     ],
 )
@@ -135,6 +137,27 @@ def test_a_file_of_sites_may_be_brought_again(home: Path, tmp_path: Path, capsys
     path.write_text(path.read_text(encoding="utf-8").replace("Hoa Mai", "Hoa Lan"), encoding="utf-8")
     assert told(capsys, "site", "import", str(path), *other, code=2)["error"] == "E114"
     assert len(told(capsys, "audit", *other)) == 1
+    assert home.exists()
+
+
+def test_badges_are_issued_for_the_lines_of_a_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Or none of them."""
+    told(capsys, "authority", "init")
+    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
+    path, out = tmp_path / "staff.txt", tmp_path / "badges.pdf"
+    words = ("badge", "issue", str(path), "--site", site, "--out", str(out), "--until")
+    path.write_text("Nguyễn Văn Mẫu\n\nTrần Thị Mẫu\n", encoding="utf-8")
+    for wrong in ("2020-01-01", "2099-01-01", "soon"):
+        assert told(capsys, *words, wrong, code=2)["error"] == "E171"
+    ends = str((datetime.now(UTC) + timedelta(days=30)).date())
+    assert told(capsys, *words, ends, "--role", "99", code=2)["error"] == "E133"
+    path.write_text("A\x1b[31m\n", encoding="utf-8")
+    assert told(capsys, *words, ends, code=2)["error"] == "E170"
+    assert told(capsys, "badge", "list", "--site", site) == []
+    path.write_text("Nguyễn Văn Mẫu\n\nTrần Thị Mẫu\n", encoding="utf-8")
+    assert told(capsys, *words, ends)["count"] == 2
+    assert sorted(row["label"] for row in told(capsys, "badge", "list", "--site", site)) == ["Nguyễn Văn Mẫu", "Trần Thị Mẫu"]
+    assert out.stat().st_mode & 0o777 == 0o600
     assert home.exists()
 
 

@@ -93,6 +93,7 @@ def test_every_command_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.Mo
     assert {tuple(words[:2]) for words in COMMANDS} >= {("site", "add"), ("gate", "add"), ("card", "write"), ("enrol", "serve")}
     ids = {"MÃ_ĐỊA_ĐIỂM": "", "MÃ_CỔNG": ""}
     places = {"/media/bootfs": str(pi_card(tmp_path / "bootfs")), "sites.csv": str(tmp_path / "sites.csv")}
+    (tmp_path / "staff.txt").write_text("Nguyễn Văn Mẫu\nTrần Thị Mẫu\n", encoding="utf-8")
     first = [words for words in COMMANDS if words[0] in {"authority", "broker"}]
     for words in [*first, *(words for words in COMMANDS if words not in first and words[0] != "enrol")]:
         capsys.readouterr()
