@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 
 import segno
 from fpdf import FPDF
-from fpdf.enums import Align, XPos, YPos
+from fpdf.enums import Align, MethodReturnValue, XPos, YPos
 
 from provisioning.catalogue import Lang, words
 from provisioning.places.communes import communes
@@ -72,6 +72,12 @@ class Sheet(FPDF):
         self.multi_cell(width_mm, size_pt * 0.45, text, align=align, new_x=XPos.LEFT, new_y=YPos.NEXT)
         return self.get_y()
 
+    def height(self, text: str, width_mm: float, size_pt: float) -> float:
+        """How high bold text would be, wrapped to a width, in millimetres."""
+        self.set_font(FACE, "B", size_pt)
+        lines = self.multi_cell(width_mm, size_pt * 0.45, text, dry_run=True, output=MethodReturnValue.LINES)
+        return len(lines) * size_pt * 0.45 if isinstance(lines, list) else 0.0
+
     def symbol(self, text: str, at_mm: tuple[float, float], side_mm: float, *, error: Literal["m", "q"] = "m") -> None:
         """A QR symbol with its quiet zone within a square."""
         matrix = segno.make_qr(text, error=error, boost_error=False).matrix
@@ -122,17 +128,17 @@ def poster(site: Site, at: datetime) -> Sheet:
     for key in ("paper.hold_1", "paper.hold_2"):
         below = sheet.say(words(Lang.VI, key), (15, below + 2), 180, 15, align=Align.C)
         below = sheet.say(words(Lang.EN, key), (15, below), 180, 10, colour=GREY, align=Align.C)
-    below += 8
+    below += 5
     for key, colour in (("paper.lamp_green", GREEN), ("paper.lamp_amber", AMBER), ("paper.lamp_red", RED)):
         sheet.set_fill_color(*colour)
-        sheet.ellipse(18, below, 13, 13, style="F")
+        sheet.ellipse(18, below + 0.5, 13, 13, style="F")
         end = sheet.say(words(Lang.VI, key), (37, below), 158, 15, bold=True)
         sheet.say(words(Lang.EN, key), (37, end), 158, 10, colour=GREY)
-        below += 19
+        below += 23
     sheet.set_draw_color(*GREY)
-    sheet.line(15, 232, 195, 232)
+    sheet.line(15, 234, 195, 234)
     facts = {"purpose": site.purpose, "legal_basis": site.legal_basis, "contact": site.contact, "hotline": site.hotline}
-    below = sheet.say(words(Lang.VI, "paper.notice_title"), (15, 235), 180, 11, bold=True)
+    below = sheet.say(words(Lang.VI, "paper.notice_title"), (15, 236), 180, 11, bold=True)
     below = sheet.say(words(Lang.VI, "paper.notice", **facts), (15, below), 180, 9.5)
     below = sheet.say(words(Lang.EN, "paper.notice_title"), (15, below + 2), 180, 8, bold=True, colour=GREY)
     below = sheet.say(words(Lang.EN, "paper.notice", **facts), (15, below), 180, 7.5, colour=GREY)
@@ -171,6 +177,7 @@ CARD_MM: Final = (85.6, 54.0)
 """ISO/IEC 7810 ID-1, as every card in a purse."""
 COLUMNS: Final = 2
 ROWS: Final = 5
+BADGE_TEXT_MM: Final = 26.0
 
 
 def badges(site: Site, issued: Sequence[tuple[str, str, datetime]], at: datetime) -> Sheet:
@@ -187,9 +194,16 @@ def badges(site: Site, issued: Sequence[tuple[str, str, datetime]], at: datetime
         sheet.set_draw_color(190)
         sheet.rect(across, down, *CARD_MM)
         sheet.symbol(text, (across + CARD_MM[0] - 47, down + 3.5), 46)
-        below = sheet.say(site.name, (across + 3, down + 5), 35, 8, bold=True)
-        below = sheet.say(name, (across + 3, below + 2), 35, 11, bold=True)
-        sheet.say(words(Lang.VI, "paper.badge_ends", date=f"{ends:%d/%m/%Y}"), (across + 3, below + 2), 35, 7.5)
+        # Long names get smaller letters, so that nothing runs into the last line.
+        fits = (
+            scale
+            for scale in (1, 0.85, 0.7, 0.6)
+            if sheet.height(site.name, 35, 8 * scale) + sheet.height(name, 35, 11 * scale) < BADGE_TEXT_MM
+        )
+        scale = next(fits, 0.5)
+        below = sheet.say(site.name, (across + 3, down + 5), 35, 8 * scale, bold=True)
+        below = sheet.say(name, (across + 3, below + 2), 35, 11 * scale, bold=True)
+        sheet.say(words(Lang.VI, "paper.badge_ends", date=f"{ends:%d/%m/%Y}"), (across + 3, below + 2), 35, 7)
         sheet.say(words(Lang.VI, "paper.badge_found", hotline=site.hotline), (across + 3, down + 42), 36, 6, colour=GREY)
     return sheet
 
