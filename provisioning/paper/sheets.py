@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -136,9 +137,9 @@ def poster(site: Site, at: datetime) -> Sheet:
         sheet.say(words(Lang.EN, key), (37, end), 158, 10, colour=GREY)
         below += 23
     sheet.set_draw_color(*GREY)
-    sheet.line(15, 234, 195, 234)
+    sheet.line(15, 228, 195, 228)
     facts = {"purpose": site.purpose, "legal_basis": site.legal_basis, "contact": site.contact, "hotline": site.hotline}
-    below = sheet.say(words(Lang.VI, "paper.notice_title"), (15, 236), 180, 11, bold=True)
+    below = sheet.say(words(Lang.VI, "paper.notice_title"), (15, 230), 180, 11, bold=True)
     below = sheet.say(words(Lang.VI, "paper.notice", **facts), (15, below), 180, 9.5)
     below = sheet.say(words(Lang.EN, "paper.notice_title"), (15, below + 2), 180, 8, bold=True, colour=GREY)
     below = sheet.say(words(Lang.EN, "paper.notice", **facts), (15, below), 180, 7.5, colour=GREY)
@@ -195,17 +196,18 @@ def badges(site: Site, issued: Sequence[tuple[str, str, datetime]], at: datetime
         sheet.rect(across, down, *CARD_MM)
         sheet.symbol(text, (across + CARD_MM[0] - 47, down + 3.5), 46)
         # Long names get smaller letters, so that nothing runs into the last line.
-        fits = (
-            scale
-            for scale in (1, 0.85, 0.7, 0.6)
-            if sheet.height(site.name, 35, 8 * scale) + sheet.height(name, 35, 11 * scale) < BADGE_TEXT_MM
-        )
+        high = partial(_badge_height, sheet, site.name, name)
+        fits = (scale for scale in (1, 0.85, 0.7, 0.6) if high(scale) < BADGE_TEXT_MM)
         scale = next(fits, 0.5)
         below = sheet.say(site.name, (across + 3, down + 5), 35, 8 * scale, bold=True)
         below = sheet.say(name, (across + 3, below + 2), 35, 11 * scale, bold=True)
         sheet.say(words(Lang.VI, "paper.badge_ends", date=f"{ends:%d/%m/%Y}"), (across + 3, below + 2), 35, 7)
         sheet.say(words(Lang.VI, "paper.badge_found", hotline=site.hotline), (across + 3, down + 42), 36, 6, colour=GREY)
     return sheet
+
+
+def _badge_height(sheet: Sheet, site: str, name: str, scale: float) -> float:
+    return sheet.height(site, 35, 8 * scale) + sheet.height(name, 35, 11 * scale)
 
 
 def fingerprints(name: str, prints: Mapping[str, str], lang: Lang, at: datetime) -> Sheet:
