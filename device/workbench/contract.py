@@ -75,11 +75,21 @@ MESSAGES: Final = (
     Message("command", f"{_DOWN}/cmd/{{command}}", wire.Command, "receive", "A signed order. Never retained.", expiry_s=COMMAND_EXPIRY_S),
     Message("list", f"{_DOWN}/list/{{list}}", wire.ListManifest, "receive", "Signed manifest of a list, at most 4 KiB.", retain=True),
     Message("list-all", "gates/v1/all/down/list/{list}", wire.ListManifest, "receive", "The same for every gate.", retain=True),
+    Message("enrol", "enrol/{claim}/up", wire.EnrolRequest, "send", "At the enrolment broker: a new gate asks for its certificate."),
+    Message(
+        "enrol-answer",
+        "enrol/{claim}/down",
+        wire.EnrolAnswer,
+        "receive",
+        "At the enrolment broker: the answer.",
+        expiry_s=600,
+    ),
 )
 
 _PARAMETERS: Final = {
     "gate": "Id of the gate, the common name of its certificate: 3 to 32 of a-z, 0-9 and the hyphen; never `all`.",
     "command": "Id of the command: 1 to 64 of a-z, 0-9 and the hyphen.",
+    "claim": "Common name of the single-use certificate on the card: `claim-`, the gate's id, a hyphen and eight hexadecimal digits.",
     "list": "Name of the list: 1 to 64 of a-z, 0-9 and the hyphen.",
 }
 

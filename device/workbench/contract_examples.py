@@ -187,5 +187,20 @@ EXAMPLES: Final[dict[str, dict[str, dict[str, Any]]]] = {
             **_SIGNED,
         },
     },
+    "enrol": {
+        "request": {"type": "vn.gate.enrol.v1", "gate": GATE, "phase": "request", "csr": "MIHsMIGUAgEAMDIx", "board": "10000000abcdef01"},
+        "done": {"type": "vn.gate.enrol.v1", "gate": GATE, "phase": "done"},
+    },
+    "enrol-answer": {
+        "issued": {
+            "type": "vn.gate.enrol-answer.v1",
+            "gate": GATE,
+            "csr": _DIGEST,
+            "status": "issued",
+            "chain": ["MIICGjCCAcGgAwIB", "MIIB3zCCAYSgAwIB"],
+            "site_key": "BBY4mFZ1c2UgaXQh",
+        },
+        "refused": {"type": "vn.gate.enrol-answer.v1", "gate": GATE, "csr": _DIGEST, "status": "refused", "reason": "claim_used"},
+    },
 }
 """By message, then by the example's own name."""

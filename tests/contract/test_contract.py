@@ -25,7 +25,7 @@ with warnings.catch_warnings():
 
 ALL_EXAMPLES = [(message, name) for message, examples in EXAMPLES.items() for name in examples]
 TOPICS = {
-    message.name: message.address.format(gate=GATE, command="c-0001", list="deny")
+    message.name: message.address.format(gate=GATE, command="c-0001", list="deny", claim=f"claim-{GATE}-00c0ffee")
     for message in contract.MESSAGES
     if message.name != "list-all"
 }
@@ -125,7 +125,11 @@ def test_every_message_of_the_contract_has_an_example_and_every_audit_event_too(
 
 def test_every_topic_of_the_code_is_a_channel_of_the_document() -> None:
     """The document's addresses are the ones that the program accepts."""
+    claim = f"claim-{GATE}-00c0ffee"
+    assert (TOPICS["enrol"], TOPICS["enrol-answer"]) == (wire.enrol_up(claim), wire.enrol_down(claim))
     for name, topic in TOPICS.items():
+        if name in {"enrol", "enrol-answer"}:
+            continue
         parsed = wire.parse_topic(topic)
         assert parsed is not None, name
         assert str(parsed) == topic

@@ -30,13 +30,18 @@ _KINDS: Final = {
 def assert_valid(topic: str, payload: bytes) -> None:
     """Fail unless `topic` is one of the contract's and `payload` is what it promises."""
     parsed = wire.parse_topic(topic)
-    assert parsed is not None, f"no topic of the contract: {topic}"
-    name = _KINDS[parsed.way, parsed.kind]
+    enrolment = {wire.enrol_up: "enrol", wire.enrol_down: "enrol-answer"}
+    claim = topic.split("/")[1] if topic.startswith("enrol/") else None
+    name = next((kind for address, kind in enrolment.items() if claim is not None and address(claim) == topic), None)
+    assert name is not None or parsed is not None, f"no topic of the contract: {topic}"
+    if parsed is not None:
+        name = _KINDS[parsed.way, parsed.kind]
+    assert name is not None
     content = json.loads(payload)
     found = [f"{'.'.join(map(str, error.absolute_path)) or 'message'}: {error.message}" for error in validator(name).iter_errors(content)]
     assert not found, f"{topic}: {found}"
     model(name).model_validate_json(payload)
-    if parsed.kind in {"checkin", "audit"}:
+    if parsed is not None and parsed.kind in {"checkin", "audit"}:
         assert content["source"] == wire.source(parsed.gate), f"{topic}: source {content['source']}"
 
 
