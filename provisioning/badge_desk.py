@@ -53,6 +53,8 @@ def issue(site: Site, names: Sequence[str], ends: datetime, role: int, zone: int
     for name in names:
         subject = secrets.token_bytes(SUBJECT_BYTES)
         text = issuer.badge(subject, int(ends.timestamp()), role=role, zone=zone)
-        row = Badge(subject=subject.hex(), site=site.id, label=name, role=role, zone=zone, issued=now, expires=ends)
+        row = Badge(
+            subject=subject.hex(), site=site.id, label=name, role=role, zone=zone, issued=now, expires=ends, revoked=None, reason=""
+        )
         made.append((row, text))
     return made

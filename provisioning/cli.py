@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, cast
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from device.edges.mqtt_values import Peer
 from device.edges.tls import TlsFiles
-from provisioning import authority, badge_desk, doctor
+from provisioning import authority, badge_desk, doctor, publishing
 from provisioning.authority import BADGE_KID, PUBLIC, Purpose
 from provisioning.badges import Issuer
 from provisioning.broker.files import ENROL_PORT, PRIVATE, mosquitto_files, service
@@ -38,7 +38,7 @@ from provisioning.places.communes import communes, plain
 from provisioning.places.kinds import SiteKind, name_of
 from provisioning.plan import Step
 from provisioning.registry.exchange import BOARDS, NewSite, read_sites, written
-from provisioning.registry.tables import Gate, GateState, Site
+from provisioning.registry.tables import Badge, Gate, GateState, Site
 
 HOME: Final = "GATE_PROVISION_HOME"
 LANG: Final = "GATE_PROVISION_LANG"
@@ -97,7 +97,8 @@ def program(desk: Desk) -> typer.Typer:
     group("broker", {"mosquitto": _Broker(desk).mosquitto})
     group("enrol", {"serve": _Enrol(desk).serve})
     group("card", {"write": _Cards(desk).write})
-    group("badge", {"issue": _Badges(desk).issue, "list": _Badges(desk).list})
+    group("badge", {"issue": _Badges(desk).issue, "revoke": _Badges(desk).revoke, "list": _Badges(desk).list})
+    group("list", {"publish": _Lists(desk).publish})
     verb(app, "label", "label", _Paper(desk).label)
     verb(app, "poster", "poster", _Paper(desk).poster)
     verb(app, "communes", "communes", _Lookups(desk).communes)
@@ -396,12 +397,66 @@ class _Badges(_Verbs):
         steps = [Step("step.write", {"path": out}, draw), Step("step.badges", facts, keep)] if made else []
         self.desk.carry_out("badge issue", place.id, steps, lambda: {"count": len(made), "path": str(out)})
 
+    def revoke(self, badge: str, reason: Annotated[str, typer.Option("--reason")]) -> None:
+        """One badge."""
+        if not 0 < len(reason) <= 100 or not reason.isprintable():  # noqa: PLR2004 - what the registry holds
+            raise Refused("E133", value="--reason", why="1-100")
+        row = self.desk.registry.badge(badge.strip().lower())
+        facts = {"id": row.subject, "reason": reason}
+        steps = [] if row.revoked else [Step("step.revoke", facts, partial(publishing.revoke, self.desk.registry, row.subject, reason))]
+        told = {"id": row.subject, "site": row.site, "next": self.desk.words("say.publish_next", site=row.site)}
+        self.desk.carry_out("badge revoke", row.subject, steps, lambda: told)
+
     def list(self, site: Annotated[str, typer.Option("--site")]) -> None:
         """All of a site."""
-        rows = self.desk.registry.badges(checked(site, SITE))
+        found = self.desk.registry.badges(checked(site, SITE))
         columns = ("label", "role", "zone")
-        told = ({"id": row.subject, "expires": row.expires.date(), **{name: getattr(row, name) for name in columns}} for row in rows)
-        self.desk.table(told, ("id", *columns, "expires"))
+        rows = [{"id": row.subject, **{name: getattr(row, name) for name in columns}, **_days(row)} for row in found]
+        self.desk.table(rows, ("id", *columns, "expires", "revoked"))
+
+
+def _days(badge: Badge) -> dict[str, str]:
+    return {"expires": f"{badge.expires:%Y-%m-%d}", "revoked": f"{badge.revoked:%Y-%m-%d}" if badge.revoked else "-"}
+
+
+class _Lists(_Verbs):
+    def publish(
+        self,
+        *,
+        site: Annotated[str, typer.Option("--site")],
+        cert: Annotated[Path, typer.Option("--cert")],
+        key: Annotated[Path, typer.Option("--key")],
+        days: Annotated[int, typer.Option("--days", min=1, max=365)] = 30,
+    ) -> None:
+        """The next version of a site's list of revoked badges, to each of its gates."""
+        place = self.desk.registry.site(checked(site, SITE))
+        ours, phrase, gates = self.desk.authority, self.desk.passphrase(), self.desk.registry.gates(place.id)
+        signer, site_key = ours.signer(Purpose.LISTS, phrase), ours.site_keys(phrase)(place.id)
+        if not gates:
+            raise Refused("E173", id=place.id)
+        made = publishing.edition(self.desk.registry, gates, site_key, signer, timedelta(days=days))
+        peer = Peer(
+            place.broker_host,
+            place.broker_port,
+            TlsFiles(ours.folder / PUBLIC / "root.pem", cert, key),
+            publishing.DESK,
+            session_expiry_s=0,
+        )
+
+        def send() -> None:
+            for one in made.releases:
+                publishing.publish(peer, one.messages())
+
+        def keep() -> None:
+            with self.desk.registry.change() as session:
+                session.add(made.row)
+
+        told = {"version": made.row.version, "count": made.count, "gates": [one.gate for one in made.releases]}
+        where = {"count": len(made.releases), "host": peer.host, "port": peer.port}
+        note = {"version": made.row.version, "name": made.row.name, "count": made.count}
+        # Noted first: a version of which some gates may have heard is never given to another content.
+        steps = [Step("step.list_note", note, keep), Step("step.list_send", where, send)]
+        self.desk.carry_out("list publish", place.id, steps, lambda: told)
 
 
 class _Paper(_Verbs):

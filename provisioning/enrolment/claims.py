@@ -25,7 +25,10 @@ from provisioning.registry.tables import Claim, ClaimState, Gate, GateState, Sit
 
 CLAIM_DAYS: Final = 14
 """A card that was not put into a gate by then is worth nothing."""
-SECRET: Final = frozenset({CLAIM_KEY})
+DEFAULT_POLICY: Final = """\
+[policy]
+lists = [{ name = "revoked", use = "status", on_missing = "ignore" }]"""
+"""For a site that says nothing: badges that were revoked are refused, as soon as there is a list of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def configuration(site: Site, gate: Gate) -> str:
         'cert = "credential:gate.cert"',
         'key = "credential:gate.key"',
         "",
-        site.policy.strip(),
+        site.policy.strip() or DEFAULT_POLICY,
     ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -108,6 +108,14 @@ class Registry:
             row.state = state
             row.changed = datetime.now(UTC)
 
+    def badge(self, subject: str) -> Badge:
+        """Raises Refused (E172) for an unknown one."""
+        with Session(self._engine) as session:
+            row = session.get(Badge, subject)
+        if row is None:
+            raise Refused("E172", id=subject)
+        return row
+
     def badges(self, site: str) -> Sequence[Badge]:
         """All that were issued at a site."""
         with Session(self._engine) as session:

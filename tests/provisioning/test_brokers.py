@@ -60,8 +60,12 @@ class Client:
         self.connection.publish(Publication(topic, topic, payload))
         return self._next(Answered).code
 
-    def heard(self, wait_s: float = 0.4) -> list[str]:
+    def heard(self) -> list[str]:
         """The topics that came."""
+        return [message.topic for message in self.messages()]
+
+    def messages(self, wait_s: float = 0.4) -> list[Arrived]:
+        """What came until nothing had come for a while."""
         found, end_s = [], time.monotonic() + wait_s
         while (left_s := end_s - time.monotonic()) > 0:
             try:
@@ -69,7 +73,8 @@ class Client:
             except queue.Empty:
                 break
             if isinstance(event, Arrived):
-                found.append(event.topic)
+                found.append(event)
+                end_s = time.monotonic() + wait_s
                 self.connection.done(event)
         return found
 
