@@ -162,6 +162,7 @@ def _own_key(store: Path, claim: str) -> ec.EllipticCurvePrivateKey | None:
     if whose.exists() and whose.read_text(encoding="ascii", errors="replace") == claim:
         if not growing.exists():
             return None
+        # A key that cannot be read was torn by a power cut, before anything was asked with it: another one is made.
         with suppress(KeyUnusable):
             found = load_signing_key(growing)
             if isinstance(found, ec.EllipticCurvePrivateKey):
@@ -272,6 +273,7 @@ def shred(card: Path) -> None:
 
 
 def _board() -> str:
+    # Not every machine is a board with a serial number; it only helps people to find the right one.
     with suppress(OSError):
         return "".join(letter for letter in _BOARD_SERIAL.read_text(encoding="ascii", errors="replace") if " " <= letter <= "~")[:64]
     return ""
@@ -327,7 +329,7 @@ class _Line:
                 return event
             if isinstance(event, Ended):
                 raise _NotNow(f"the connection ended: {event.reason} {event.detail}".rstrip())
-            if isinstance(event, Subscribed) and any(code >= 0x80 for code in event.codes):  # noqa: PLR2004 - as above
+            if isinstance(event, Subscribed) and any(map(broker_codes.is_refusal, event.codes)):
                 raise _NotNow("the broker refuses the subscription")
 
     def _end(self) -> None:

@@ -44,10 +44,10 @@ def postgresql() -> Iterator[str]:
         )
         options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
         with (folder / "log").open("wb") as log:
-            subprocess.run([*command, "-o", options, "start"], check=True, cwd=folder, stdout=log, stderr=log, **user)  # type: ignore[call-overload] # as above
+            subprocess.run([*command, "-o", options, "start"], check=True, cwd=folder, stdout=log, stderr=log, **user)  # type: ignore[call-overload] # user and group as for initdb
         yield f"postgresql+psycopg://desk@/postgres?host={folder}"
     finally:
-        subprocess.run([*command, "-m", "immediate", "stop"], check=False, cwd=folder, capture_output=True, **user)  # type: ignore[call-overload] # as above
+        subprocess.run([*command, "-m", "immediate", "stop"], check=False, cwd=folder, capture_output=True, **user)  # type: ignore[call-overload] # user and group as for initdb
         shutil.rmtree(folder, ignore_errors=True)
 
 

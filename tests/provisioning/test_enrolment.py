@@ -292,7 +292,7 @@ def test_an_answer_that_is_not_right_is_refused_by_the_gate(town: Province, tmp_
         root = stranger.authority.folder / "public" / "root.pem"
         stranger.registry.close()
     own, name = (other if fault in {"key", "site key"} else key), ("gother" if fault == "name" else gate.id)
-    look = partial(gate_side._site_key, name) if fault == "site key" else partial(gate_side._certificate, root, name)  # noqa: SLF001 - as above
+    look = partial(gate_side._site_key, name) if fault == "site key" else partial(gate_side._certificate, root, name)  # noqa: SLF001 - what the gate does with an answer
     with pytest.raises(EnrolmentRefused):
         look(own, good)
 
