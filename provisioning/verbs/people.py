@@ -1,0 +1,120 @@
+"""Badges, and the lists that speak of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from device.edges.mqtt_values import Peer
+from device.edges.tls import TlsFiles
+from provisioning import badge_desk, publishing
+from provisioning.authority import BADGE_KID, PUBLIC, Purpose
+from provisioning.badges import Issuer
+from provisioning.errors import Refused
+from provisioning.ids import SITE, checked
+from provisioning.paper import printing, sheets
+from provisioning.plan import Step
+from provisioning.registry.tables import Badge
+from provisioning.verbs.base import Out, Verbs
+
+
+class Badges(Verbs):
+    """``badge``."""
+
+    def issue(
+        self,
+        path: Path,
+        *,
+        site: Annotated[str, typer.Option("--site")],
+        until: Annotated[str, typer.Option("--until")],
+        role: Annotated[int, typer.Option("--role")] = 0,
+        zone: Annotated[int, typer.Option("--zone")] = 0,
+        out: Out = Path("badges.pdf"),
+    ) -> None:
+        """Badges for the lines of a file."""
+        place, names = self.desk.registry.site(checked(site, SITE)), badge_desk.labels(path)
+        ends = badge_desk.end_of(until, datetime.now(UTC))
+        issuer = Issuer(self.desk.authority.signer(Purpose.BADGES, self.desk.passphrase()), BADGE_KID)
+        try:
+            made = badge_desk.issue(place, names, ends, role, zone, issuer)
+        except ValueError as error:
+            raise Refused("E133", value="--role, --zone", why=error) from error
+
+        def keep() -> None:
+            with self.desk.registry.change() as session:
+                session.add_all([row for row, _ in made])
+
+        def draw() -> None:
+            printing.save_pdf(sheets.badges(place, [(row.label, text, row.expires) for row, text in made], sheets.now()), out, 0o600)
+
+        # On paper first: a badge that is registered and nowhere printed would be nobody's.
+        facts = {"count": len(made), "site": place.name, "date": until}
+        steps = [Step("step.write", {"path": out}, draw), Step("step.badges", facts, keep)] if made else []
+        self.desk.carry_out("badge issue", place.id, steps, lambda: {"count": len(made), "path": str(out)})
+
+    def revoke(self, badge: str, reason: Annotated[str, typer.Option("--reason")]) -> None:
+        """One badge."""
+        if not 0 < len(reason) <= 100 or not reason.isprintable():  # noqa: PLR2004 - what the registry holds
+            raise Refused("E133", value="--reason", why="1-100")
+        row = self.desk.registry.badge(badge.strip().lower())
+        facts = {"id": row.subject, "reason": reason}
+        steps = [] if row.revoked else [Step("step.revoke", facts, partial(publishing.revoke, self.desk.registry, row.subject, reason))]
+        told = {"id": row.subject, "site": row.site, "next": self.desk.words("say.publish_next", site=row.site)}
+        self.desk.carry_out("badge revoke", row.subject, steps, lambda: told)
+
+    def list(self, site: Annotated[str, typer.Option("--site")]) -> None:
+        """All of a site."""
+        found = self.desk.registry.badges(checked(site, SITE))
+        columns = ("label", "role", "zone")
+        rows = [{"id": row.subject, **{name: getattr(row, name) for name in columns}, **_days(row)} for row in found]
+        self.desk.table(rows, ("id", *columns, "expires", "revoked"))
+
+
+def _days(badge: Badge) -> dict[str, str]:
+    return {"expires": f"{badge.expires:%Y-%m-%d}", "revoked": f"{badge.revoked:%Y-%m-%d}" if badge.revoked else "-"}
+
+
+class Lists(Verbs):
+    """``list``."""
+
+    def publish(
+        self,
+        *,
+        site: Annotated[str, typer.Option("--site")],
+        cert: Annotated[Path, typer.Option("--cert")],
+        key: Annotated[Path, typer.Option("--key")],
+        days: Annotated[int, typer.Option("--days", min=1, max=365)] = 30,
+    ) -> None:
+        """The next version of a site's list of revoked badges, to each of its gates."""
+        place = self.desk.registry.site(checked(site, SITE))
+        ours, phrase, gates = self.desk.authority, self.desk.passphrase(), self.desk.registry.gates(place.id)
+        signer, site_key = ours.signer(Purpose.LISTS, phrase), ours.site_keys(phrase)(place.id)
+        if not gates:
+            raise Refused("E173", id=place.id)
+        made = publishing.edition(self.desk.registry, gates, site_key, signer, timedelta(days=days))
+        peer = Peer(
+            place.broker_host,
+            place.broker_port,
+            TlsFiles(ours.folder / PUBLIC / "root.pem", cert, key),
+            publishing.DESK,
+            session_expiry_s=0,
+        )
+
+        def send() -> None:
+            for one in made.releases:
+                publishing.publish(peer, one.messages())
+
+        def keep() -> None:
+            with self.desk.registry.change() as session:
+                session.add(made.row)
+
+        told = {"version": made.row.version, "count": made.count, "gates": [one.gate for one in made.releases]}
+        where = {"count": len(made.releases), "host": peer.host, "port": peer.port}
+        note = {"version": made.row.version, "name": made.row.name, "count": made.count}
+        # Noted first: a version of which some gates may have heard is never given to another content.
+        steps = [Step("step.list_note", note, keep), Step("step.list_send", where, send)]
+        self.desk.carry_out("list publish", place.id, steps, lambda: told)

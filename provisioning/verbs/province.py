@@ -1,0 +1,119 @@
+"""The province's own parts: the laptop's check, the authority, brokers, the worker."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from device.edges.mqtt_values import Peer
+from device.edges.tls import TlsFiles
+from provisioning import authority, doctor
+from provisioning.authority import PUBLIC
+from provisioning.broker.files import ENROL_PORT, mosquitto_files, service
+from provisioning.enrolment.issuing import FilesIssuer
+from provisioning.enrolment.worker import WORKER, Worker
+from provisioning.enrolment.worker import Desk as Bureau
+from provisioning.errors import Refused
+from provisioning.paper import printing, sheets
+from provisioning.plan import Step
+from provisioning.verbs.base import Out, Verbs
+
+
+class Doctor(Verbs):
+    """``doctor``."""
+
+    def run(self) -> None:
+        """Each check in a row; exit code 1 when one fails."""
+        rows = list(doctor.checks(self.desk))
+        self.desk.table(({**row, "check": self.desk.words(f"check.{row['check']}")} for row in rows), ("outcome", "check", "value"))
+        if any(row["outcome"] == "fail" for row in rows):
+            raise typer.Exit(1)
+
+
+class AuthorityVerbs(Verbs):
+    """``authority``."""
+
+    def init(self, name: Annotated[str, typer.Option("--name")] = "Gia Lai gates") -> None:
+        """Make it, and its sheet."""
+        home = self.desk.settings.home
+        if self.desk.authority.exists or self.desk.authority.folder.exists():
+            raise Refused("E143", path=self.desk.authority.folder)
+        sheet = home / "fingerprints.pdf"
+        now = sheets.now()
+        phrase = self.desk.passphrase(twice=True)
+        if len(phrase) < authority.LEAST_PASSPHRASE:
+            raise Refused("E144", least=authority.LEAST_PASSPHRASE)
+
+        def make() -> None:
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            authority.make(self.desk.authority.folder, name, phrase, now)
+
+        def draw() -> None:
+            printing.save_pdf(sheets.fingerprints(name, self.desk.authority.fingerprints(), self.desk.settings.lang, now), sheet)
+
+        steps = [Step("step.authority", {"path": self.desk.authority.folder}, make), Step("step.sheet", {"path": sheet}, draw)]
+        told = {"folder": str(self.desk.authority.folder), "path": str(sheet), "next": self.desk.words("say.offline_root")}
+        self.desk.carry_out("authority init", name[:64], steps, lambda: told)
+
+    def service(
+        self,
+        name: str,
+        host: Annotated[list[str] | None, typer.Option("--host")] = None,
+        out: Out = Path(),
+    ) -> None:
+        """A certificate and its key, as files."""
+        made = service(self.desk.authority, self.desk.passphrase(), name, tuple(host or ()))
+        self.write_files("authority service", name, made, out)
+
+    def show(self) -> None:
+        """The fingerprints."""
+        prints = self.desk.authority.fingerprints()
+        self.desk.table(({"name": name, "fingerprint": digits} for name, digits in prints.items()), ("name", "fingerprint"))
+
+
+class Brokers(Verbs):
+    """``broker``."""
+
+    def mosquitto(
+        self,
+        host: Annotated[list[str], typer.Option("--host")],
+        out: Out = Path("mosquitto"),
+        data: Annotated[Path, typer.Option("--data")] = Path("/var/lib/mosquitto"),
+    ) -> None:
+        """Two brokers of one machine."""
+        made = mosquitto_files(self.desk.authority, self.desk.passphrase(), host, out.absolute(), data)
+        self.write_files("broker mosquitto", host[0], made, out.absolute())
+
+
+class Enrolments(Verbs):
+    """``enrol``."""
+
+    def serve(
+        self,
+        *,
+        host: Annotated[str, typer.Option("--host")],
+        cert: Annotated[Path, typer.Option("--cert")],
+        key: Annotated[Path, typer.Option("--key")],
+        port: Annotated[int, typer.Option("--port")] = ENROL_PORT,
+    ) -> None:
+        """The worker, until SIGTERM or SIGINT."""
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        phrase = self.desk.passphrase()
+        ours = self.desk.authority
+        peer = Peer(host, port, TlsFiles(ours.folder / PUBLIC / "root.pem", cert, key), WORKER)
+        worker = Worker(peer, Bureau(self.desk.registry, FilesIssuer.of(ours, phrase), ours.site_keys(phrase)))
+        stop = threading.Event()
+
+        def end(*_: object) -> None:
+            stop.set()
+            worker.wake()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        self.desk.err.print(self.desk.words("say.serving", host=host, port=port), markup=False)
+        worker.run(stop)
