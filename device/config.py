@@ -139,6 +139,17 @@ class RelaySection(_Section):
     """Whether the relay pulls when the pin is high."""
 
 
+class ButtonSection(_Section):
+    """The technician's button, inside the case."""
+
+    pin: Pin
+    """BCM number of the pin; the button connects it to ground."""
+    hold_s: Annotated[float, Field(ge=0.2, le=30)] = 3.0
+    """Held for so long, it opens the window in which an order is taken from the camera."""
+    window_s: Annotated[int, Field(ge=10, le=3_600)] = 600
+    """How long the window stays open."""
+
+
 class SignalsSection(_Section):
     """Lamps, buzzer and relay."""
 
@@ -164,10 +175,12 @@ class SignalsSection(_Section):
     """The buzzer."""
     relay: RelaySection | None = None
     """Opens the door on each accept, where one is fitted."""
+    button: ButtonSection | None = None
+    """Without it no order is taken from the camera."""
 
     def pins(self) -> dict[str, int]:
         """Pin numbers in use, by key."""
-        parts = {name: getattr(self, name) for name in ("green", "red", "amber", "blue", "white", "buzzer", "relay")}
+        parts = {name: getattr(self, name) for name in ("green", "red", "amber", "blue", "white", "buzzer", "relay", "button")}
         unused = {"amber", "blue", "white"} if self.kit == "basic" else set()
         return {name: part.pin for name, part in parts.items() if part is not None and name not in unused}
 
@@ -354,6 +367,8 @@ class TrustSection(_Section):
     """Folder of the lists that the policy names; the gate keeps it itself."""
     orders: FilePath = Path("/var/lib/gate/orders")
     """Folder in which the gate notes what became of each order."""
+    commissioned: FilePath = Path("/var/lib/gate/commissioned")
+    """Folder of what the gate was told through its camera: its lane and direction, or a certificate after the old one had ended."""
     desired: FilePath = Path("/var/lib/gate/desired")
     """Folder of the configuration that the province desires, and of the one before it."""
 

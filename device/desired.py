@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from device import commissioned
 from device import config as configuration
 from device.checks import check_needed
 from device.config import GateConfig
@@ -106,7 +107,7 @@ class Desired:
                 log.warning("the desired configuration %d cannot be used: %s", body.version, error)
                 if name == "current":
                     self._roll_back("unusable")
-        return configuration.load(self._path)
+        return commissioned.load(self._path)
 
     def _count_start(self) -> None:
         note = self._note
@@ -215,7 +216,7 @@ class Desired:
         forbidden = _forbidden(config)
         if forbidden is not None:
             raise ConfigError(f"{name}: {forbidden}: may not be changed from outside")
-        tree = configuration.read_tree(self._path)
+        tree = commissioned.read_tree(self._path)
         for section, keys in config.items():
             held = tree.get(section, {})
             if section == "broker" and section not in tree:

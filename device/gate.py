@@ -18,7 +18,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Self
 
-from device import config as configuration
+from device import commissioned
 from device.checks import check_needed, gate_lists, rules, trust_of
 from device.confinement import keep_memory_private
 from device.core import timeline
@@ -32,6 +32,8 @@ from device.core.wire import ClockStep, Start, Stop, freeze_event
 from device.desired import Desired, open_desired
 from device.edges import health
 from device.edges.clock import SystemClock, certificate_floor_ns, saved_clock_ns
+from device.edges.commissioning import Commissioner, board_serial
+from device.edges.commissioning import Site as Setting
 from device.edges.eye import EyeLink
 from device.edges.files import read_site_key, write_status
 from device.edges.herald import About
@@ -76,6 +78,9 @@ UPLINK_STALL_NS: Final = 30_000_000_000
 """The uplink's supervisor goes round each second; standing still for so long, it hangs."""
 
 STATUS_FILE: Final = "status.json"
+
+TAKEN_SHOWN_NS: Final = 3_000_000_000
+"""That an order was taken is shown to its end, before the gate starts again with what it said."""
 
 FATE_LIMIT_S: Final = 5.0
 """How an order ended is recorded within so long, or told again at the next start."""
@@ -180,8 +185,14 @@ class Gate:
         sealer = None if config.privacy.seal_to is None else HpkeSealer(config.privacy.seal_to)
         memory = Memory(applied.in_out_reset_ns, self.journal.passages())
         self.judge = Judge(applied, site_key, sealer, (SEAL_INFO + config.gate.id).encode(), memory, trust)
+        self.commissioner = self._commissioner(province)
         self.signals = GpioSignals(
-            config.signals, shipped_score(), self.clock, runtime_dir=config.gate.runtime_dir, on_change=self._changed
+            config.signals,
+            shipped_score(),
+            self.clock,
+            runtime_dir=config.gate.runtime_dir,
+            on_change=self._changed,
+            on_button=self._button_held,
         )
         stack.callback(self.signals.close)
         self.uplink = make_uplink(config, record, About(VERSION, self.scribe.terms.policy, self.health, self.hello))
@@ -189,7 +200,14 @@ class Gate:
         stack.callback(self.eye.close)
         settings = LoopSettings(int(config.policy.rearm_s * 1e9), config.journal.budget_ms / 1000, config.journal.strict)
         self.loop = Loop(
-            settings, self.clock, eye=self.eye, judge=self.judge, scribe=self.scribe, journal=self.journal, signals=self.signals
+            settings,
+            self.clock,
+            eye=self.eye,
+            judge=self.judge,
+            scribe=self.scribe,
+            journal=self.journal,
+            signals=self.signals,
+            orders=self.commissioner,
         )
         self._lit = self.loop.lit
         self.siblings = self._listen_to_siblings(stack, config)
@@ -202,6 +220,25 @@ class Gate:
                 self.uplink.take_config(self._desired.take, self._desired.report)
             self.uplink.start()
             stack.callback(self.uplink.close)
+
+    def _commissioner(self, province: Province) -> Commissioner | None:
+        """Orders are taken from the camera where a button is fitted, the province is known, and they can be noted."""
+        if self.config.signals.button is None or not province.known:
+            return None
+        try:
+            book = OrderBook(self.config.trust.orders / "camera")
+        except OSError as error:
+            log.warning("no order is taken from the camera: %s: %s", self.config.trust.orders, error.strerror)
+            return None
+        clock = self.clock
+        return Commissioner(Setting(self.config, province, board_serial(), lambda: clock.floor_ns, self._note), book)
+
+    def _button_held(self) -> None:
+        if self.commissioner is not None:
+            self.commissioner.open(self.clock.monotonic_ns())
+
+    def _note(self, fact: AuditFact) -> None:
+        self.journal.record(self.scribe.audit(fact, self.clock.reading()))
 
     def _take_orders(self, uplink: MqttUplink, province: Province) -> None:
         """Orders are carried out where the province is known, and where the book of orders can be kept."""
@@ -302,6 +339,9 @@ class Gate:
         if step_ms:
             log.warning("the wall clock was set by %+d ms", step_ms)
             self.loop.audit(ClockStep(step_ms=step_ms))
+        taken_ns = None if self.commissioner is None else self.commissioner.taken_ns
+        if taken_ns is not None and now.monotonic_ns - taken_ns > TAKEN_SHOWN_NS:
+            self.ended.set()
         well = self._in_progress(now.monotonic_ns)
         if well:
             self._notifier.alive()
@@ -466,7 +506,7 @@ def run_daemon(config_path: Path) -> int:
     """The daemon, until SIGTERM or SIGINT. Returns the exit code."""
     keep_memory_private()
     desired = open_desired(config_path)
-    config = configuration.load(config_path) if desired is None else desired.effective()
+    config = commissioned.load(config_path) if desired is None else desired.effective()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

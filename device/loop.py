@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from device.core import presence
+from device.core.commissioning import is_order
 from device.core.figures import Figure
 from device.core.link import Beat, Glimpse, Hello, Trouble
 from device.core.machine import Action, Input, State, step
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from device.core.types import Decision, Entry, Receipt
     from device.core.wire import AuditFact
     from device.judge import Judge, Judged
-    from device.ports import Clock, Eye, Journal, Signals
+    from device.ports import Clock, Eye, Journal, Orders, Signals
     from device.scribe import Scribe
 
 log = logging.getLogger(__name__)
@@ -40,11 +41,15 @@ STALE_NS: Final = 10_000_000_000
 
 MS: Final = 1_000_000
 
-_STANDING: Final = {
+_SHOWN: Final = {
     Action.STAND_READY: Sign.READY,
     Action.STAND_UNREADABLE: Sign.UNREADABLE,
     Action.STAND_OUT: Sign.OUT_OF_SERVICE,
+    Action.STAND_COMMISSIONING: Sign.COMMISSIONING,
+    Action.SHOW_TAKEN: Sign.ORDER_TAKEN,
+    Action.SHOW_REFUSED: Sign.REJECT,
 }
+"""What is shown at once, whatever was decided."""
 
 
 @dataclass(slots=True)
@@ -116,7 +121,9 @@ class Loop:
         scribe: Scribe,
         journal: Journal,
         signals: Signals,
+        orders: Orders | None = None,
     ) -> None:
+        self._orders = orders
         self._settings = settings
         self._clock = clock
         self._eye = eye
@@ -203,6 +210,8 @@ class Loop:
         self._presence = presence.tidy(self._presence, now_ns)
         if self._eye.alive:
             self._perform(Input.EYE_ALIVE)
+            if self._orders is not None:
+                self._perform(Input.WINDOW_OPEN if self._orders.is_open(now_ns) else Input.WINDOW_SHUT)
             self._perform(Input.UNREADABLE if self._presence.hinting else Input.CLEAR)
         elif self.state is not State.STARTING or now_ns - self._started_ns >= START_GRACE_NS:
             self._perform(Input.EYE_SILENT)
@@ -214,6 +223,10 @@ class Loop:
         if showing is None:
             return
         now = self._clock.reading()
+        if self.state is State.COMMISSIONING and self._orders is not None and is_order(sighting.payload):
+            taken = self._orders.take(sighting.payload, now)
+            self._perform(Input.ORDER_TAKEN if taken else Input.ORDER_REFUSED)
+            return
         judged = self._judge.judge(sighting, now)
         decided_ns = self._clock.monotonic_ns()
         self.last = judged.decision
@@ -228,8 +241,8 @@ class Loop:
         before = self.state
         self.state, actions = step(self.state, event)
         for action in actions:
-            if action in _STANDING:
-                self._signals.show(_STANDING[action])
+            if action in _SHOWN:
+                self._signals.show(_SHOWN[action])
             elif action is Action.AUDIT_EYE_LOST:
                 self._lost_ns = self._clock.monotonic_ns()
                 self.audit(EyeLost())

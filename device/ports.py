@@ -51,7 +51,7 @@ class Signals(Protocol):
     def show(self, sign: Sign, *, queued: bool = False) -> None:
         """Answer with ``sign`` at once, cancelling what runs; ``queued`` waits for a passing sign to end first.
 
-        READY, UNREADABLE and OUT_OF_SERVICE are standing signs: they stay, and a
+        READY, UNREADABLE, OUT_OF_SERVICE and COMMISSIONING are standing signs: they stay, and a
         passing sign returns to the newest of them when it is over.
         """
         ...
@@ -62,6 +62,18 @@ class Signals(Protocol):
 
     def close(self) -> None:
         """All lamps off, buzzer silent, relay released, pins free."""
+        ...
+
+
+class Orders(Protocol):
+    """Takes a technician's orders from the camera."""
+
+    def is_open(self, now_ns: int) -> bool:
+        """Whether an order would be looked at now (CLOCK_MONOTONIC)."""
+        ...
+
+    def take(self, payload: bytes, now: ClockReading) -> bool:
+        """One order in an open window: whether it was taken. Either is recorded."""
         ...
 
 

@@ -16,6 +16,7 @@ class State(StrEnum):
     STARTING = "starting"
     READY = "ready"
     ASKING = "asking"
+    COMMISSIONING = "commissioning"
     OUT_OF_SERVICE = "out of service"
     STOPPED = "stopped"
 
@@ -29,6 +30,10 @@ class Input(StrEnum):
     ANSWERED = "a code is refused, referred or was just scanned"
     UNREADABLE = "a code stays unreadable"
     CLEAR = "nothing unreadable is in view"
+    WINDOW_OPEN = "the button opened the window for an order"
+    WINDOW_SHUT = "the window for an order is shut"
+    ORDER_TAKEN = "a technician's order is taken"
+    ORDER_REFUSED = "a technician's order is refused"
     STOP = "an orderly stop"
 
 
@@ -41,6 +46,9 @@ class Action(StrEnum):
     STAND_READY = "stand: ready"
     STAND_UNREADABLE = "stand: closer, hold still"
     STAND_OUT = "stand: out of service"
+    STAND_COMMISSIONING = "stand: waiting for an order"
+    SHOW_TAKEN = "show: the order is taken"
+    SHOW_REFUSED = "show: the order is refused"
     AUDIT_EYE_LOST = "record: eye lost"
     AUDIT_EYE_BACK = "record: eye back"
 
@@ -66,6 +74,15 @@ TABLE: Final[dict[tuple[State, Input], tuple[State, tuple[Action, ...]]]] = {
     (State.ASKING, Input.CLEAR): (State.READY, (Action.STAND_READY,)),
     (State.ASKING, Input.EYE_SILENT): (State.OUT_OF_SERVICE, _LOST),
     (State.ASKING, Input.STOP): (State.STOPPED, ()),
+    (State.READY, Input.WINDOW_OPEN): (State.COMMISSIONING, (Action.STAND_COMMISSIONING,)),
+    (State.ASKING, Input.WINDOW_OPEN): (State.COMMISSIONING, (Action.STAND_COMMISSIONING,)),
+    (State.COMMISSIONING, Input.PASSED): (State.COMMISSIONING, _PASS),
+    (State.COMMISSIONING, Input.ANSWERED): (State.COMMISSIONING, _ANSWER),
+    (State.COMMISSIONING, Input.ORDER_TAKEN): (State.COMMISSIONING, (Action.SHOW_TAKEN,)),
+    (State.COMMISSIONING, Input.ORDER_REFUSED): (State.COMMISSIONING, (Action.SHOW_REFUSED,)),
+    (State.COMMISSIONING, Input.WINDOW_SHUT): (State.READY, (Action.STAND_READY,)),
+    (State.COMMISSIONING, Input.EYE_SILENT): (State.OUT_OF_SERVICE, _LOST),
+    (State.COMMISSIONING, Input.STOP): (State.STOPPED, ()),
     (State.OUT_OF_SERVICE, Input.EYE_ALIVE): (State.READY, _BACK),
     (State.OUT_OF_SERVICE, Input.PASSED): (State.READY, (*_PASS, *_BACK)),
     (State.OUT_OF_SERVICE, Input.ANSWERED): (State.READY, (*_ANSWER, *_BACK)),

@@ -32,7 +32,7 @@ FEATURES_NEEDED = 2
 """Every two signs differ in so many features: whoever misses one has another."""
 
 LIGHTS_NEEDED: dict[Kit, int] = {"full": 2, "basic": 1}
-"""In the noisy profile, without the beeps. Two lamps make three sets of lamps, and eight signs need more."""
+"""In the noisy profile, without the beeps. Two lamps make three sets of lamps, and ten signs need more."""
 
 _SECOND_MS = 1_000
 

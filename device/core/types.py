@@ -76,6 +76,8 @@ class Sign(StrEnum):
     REJECT = "reject"
     REFER = "refer"
     OUT_OF_SERVICE = "out_of_service"
+    COMMISSIONING = "commissioning"
+    ORDER_TAKEN = "order_taken"
 
 
 class Sex(StrEnum):

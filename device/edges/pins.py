@@ -17,10 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from gpiozero import DigitalOutputDevice, GPIOZeroError, PWMOutputDevice
+from gpiozero import Button, DigitalOutputDevice, GPIOZeroError, PWMOutputDevice
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
-from device.config import BuzzerSection, LampSection, RelaySection, SignalsSection
+from device.config import ButtonSection, BuzzerSection, LampSection, RelaySection, SignalsSection
 from device.core.player import Snapshot
 from device.core.score import Lamp
 from device.errors import MissingPackage, PinsUnusable
@@ -78,15 +78,21 @@ class PretendPin(MockPWMPin):  # type: ignore[misc]  # gpiozero has no types
 class Pins:
     """All pins of a gate. Raises PinsUnusable, or MissingPackage, when they cannot be had."""
 
-    def __init__(self, section: SignalsSection, runtime_dir: Path | None = None) -> None:
-        """``runtime_dir`` is where lgpio may make its FIFO, unless the environment says so in LG_WD."""
+    def __init__(self, section: SignalsSection, runtime_dir: Path | None = None, on_button: Callable[[], None] | None = None) -> None:
+        """``runtime_dir`` is where lgpio may make its FIFO, unless the environment says so in LG_WD.
+
+        ``on_button`` hears, in a thread of gpiozero's, that the button was held.
+        """
         self.write_errors = 0
         self._failing: set[str] = set()
         self._wires: list[Wire[Any]] = []
         self._devices: list[Any] = []
+        self._inputs: list[Any] = []
         self._factory, self._errors = _open(section, runtime_dir)
         try:
             self._build(section)
+            if section.button is not None and on_button is not None:
+                self._listen(section.button, on_button)
         except PinsUnusable:
             self.close()
             raise
@@ -112,7 +118,10 @@ class Pins:
         for device in reversed(self._devices):
             self._quietly(device.off)
             self._quietly(device.close)
+        for one in self._inputs:
+            self._quietly(one.close)
         self._devices.clear()
+        self._inputs.clear()
         self._wires.clear()
         self._quietly(self._factory.close)
 
@@ -132,6 +141,14 @@ class Pins:
             self._wires.append(make(name, part))
         except self._errors as error:
             raise PinsUnusable(f"signals.{name}: pin {part.pin}: {error}") from error
+
+    def _listen(self, part: ButtonSection, held: Callable[[], None]) -> None:
+        try:
+            button = Button(part.pin, pull_up=True, hold_time=part.hold_s, pin_factory=self._factory)
+        except self._errors as error:
+            raise PinsUnusable(f"signals.button: pin {part.pin}: {error}") from error
+        self._inputs.append(button)
+        button.when_held = held
 
     def _relay(self, name: str, part: RelaySection) -> Wire[bool]:
         return Wire(name, lambda snapshot: snapshot.relay, self._switch(part))
@@ -205,7 +222,7 @@ def _open(section: SignalsSection, runtime_dir: Path | None) -> Opened:
 def _open_lgpio(section: SignalsSection, runtime_dir: Path | None) -> Opened:
     lgpio_pins: Any = _import_lgpio(runtime_dir)
     errors: tuple[type[Exception], ...] = lgpio_pins.errors
-    parts = [getattr(section, name) for name in section.pins()]
+    parts = [getattr(section, name) for name in section.pins() if name != "button"]
     try:
         chip = None if section.chip is None else lgpio_pins.chip_number(section.chip, DEV)
         return lgpio_pins.IdleFactory(chip, {part.pin for part in parts if not part.active_high}), errors

@@ -59,10 +59,19 @@ def load_sealing_key(path: Path) -> SealingKey:
 
 
 def open_sealed(private_key: OpeningKey, sealed: str, info: bytes) -> bytes:
-    """What was sealed to this key with this ``info``: the province's side. Raises SealBroken."""
+    """What was sealed to this key with this ``info``, from base64. Raises SealBroken."""
     try:
-        return _suite(private_key).decrypt(base64.b64decode(sealed, validate=True), private_key, info)
-    except (binascii.Error, ValueError, InvalidTag) as error:
+        raw = base64.b64decode(sealed, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise SealBroken("not base64") from error
+    return open_sealed_bytes(private_key, raw, info)
+
+
+def open_sealed_bytes(private_key: OpeningKey, sealed: bytes, info: bytes) -> bytes:
+    """The same from bytes. Raises SealBroken."""
+    try:
+        return _suite(private_key).decrypt(sealed, private_key, info)
+    except (ValueError, InvalidTag) as error:
         raise SealBroken("cannot be opened with this key and purpose") from error
 
 

@@ -68,10 +68,16 @@ class GpioSignals:
         *,
         runtime_dir: Path | None = None,
         on_change: Callable[[Snapshot], None] | None = None,
+        on_button: Callable[[], None] | None = None,
         threaded: bool = True,
     ) -> None:
-        """``runtime_dir`` is where lgpio makes its FIFO. ``on_change`` is called after each change of the pins, by the thread."""
+        """``runtime_dir`` is where lgpio makes its FIFO.
+
+        ``on_change`` is called after each change of the pins, by the thread;
+        ``on_button`` when the button was held, by a thread of gpiozero's.
+        """
         self._clock = clock
+        self._on_button = on_button
         self._on_change = on_change
         self._player = player(section, score)
         self._news = Condition()
@@ -153,7 +159,7 @@ class GpioSignals:
             return
         self._open_ns = now_ns + OPEN_AGAIN_NS
         try:
-            self._pins = Pins(self._section, self._runtime_dir)
+            self._pins = Pins(self._section, self._runtime_dir, self._on_button)
         except (PinsUnusable, MissingPackage) as error:
             if str(error) != self._without:
                 log.error("no lamp and no buzzer: %s; trying on", error)  # noqa: TRY400 - the reason is one line, a traceback says no more

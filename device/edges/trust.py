@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
 from device.core import wire
-from device.core.credentials.cose import PublicKey, algorithm_of
+from device.core.credentials.cose import PublicKey, Sign1, algorithm_of, is_signed_by
 from device.core.trust import KeyUse, Trust, TrustedKey
 from device.edges.files import read_plain
 from device.edges.signer import verify
@@ -42,6 +42,10 @@ class Province:
         """Whether ``body`` ends with a good signature of one of the keys. Never raises."""
         content, signature = wire.split_signature(body)
         return signature is not None and any(verify(key, content, signature) for key in self._keys)
+
+    def signed(self, token: Sign1) -> bool:
+        """The same of a token, such as an order that the camera sees. Never raises."""
+        return any(is_signed_by(token, key) for key in self._keys)
 
     def read(self, model: type[SignedT], body: bytes) -> SignedT | str:
         """The message in ``body``, or why it does not count: ``not_enabled``, ``malformed`` or ``unsigned``."""

@@ -86,6 +86,7 @@ def _audits() -> dict[str, dict[str, Any]]:
         "storage": wire.Storage(state="degraded", error="eio", lost=2),
         "journal_replaced": wire.JournalReplaced(cause="corrupt", old_epoch=EPOCH, salvaged=41, kept_as="journal.sqlite.corrupt-1"),
         "uplink": wire.UplinkTrouble(state="held", reason="forbidden"),
+        "window": wire.WindowOpened(open_s=600),
         "command": wire.CommandFate(id="c-0001", state="rejected", reason="not_enabled"),
         "config": wire.ConfigFate(version=4, status="rejected", reason="not_enabled"),
         "list": wire.ListFate(name="deny", version=18, status="rejected", reason="not_enabled"),

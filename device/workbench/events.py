@@ -80,7 +80,7 @@ def _line(recorded: Recorded, explained: Language | None) -> dict[str, Json]:
         "channel": stored.channel.value,
     }
     if stored.channel is Channel.AUDIT:
-        return line | {"what": data["what"]}
+        return line | {"what": data["what"], "detail": {key: value for key, value in data.items() if key != "what"}}
     told = {key: data.get(key) for key in ("decision", "reason", "direction", "kind", "variant", "assurance")}
     subject = data.get("subject")
     why: dict[str, Json] = {} if explained is None else {"explanation": explain_event(explained, data)}
@@ -91,7 +91,9 @@ def _sentence(line: dict[str, Json]) -> str:
     doubt = "?" if line["clock"] in {ClockState.UNSYNCED, ClockState.BOUNDED} else " "
     head = f"{line['seq']:>8}  {line['time']}{doubt} {line['state']:9}"
     if "what" in line:
-        return f"{head}  {line['what']}"
+        detail = line["detail"]
+        told = " ".join(f"{key}={value}" for key, value in detail.items()) if isinstance(detail, dict) else ""
+        return f"{head}  {line['what']} {told}".rstrip()
     who = f"{line['decision']:6} {line['direction'] or '-':3} {line['kind']:16} {line['subject'] or '-':8}"
     if "explanation" in line:
         return f"{head}  {who}  {line['explanation']}"

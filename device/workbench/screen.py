@@ -27,6 +27,8 @@ WORDS: Final = {
     Sign.REJECT: ("không nhận mã này", "this code is not taken"),
     Sign.REFER: ("xin gặp người trực", "see the attendant"),
     Sign.OUT_OF_SERVICE: ("ngừng phục vụ", "out of service"),
+    Sign.COMMISSIONING: ("chờ lệnh của kỹ thuật viên", "waiting for the technician's order"),
+    Sign.ORDER_TAKEN: ("đã nhận lệnh", "the order is taken"),
 }
 KEPT: Final = 10
 

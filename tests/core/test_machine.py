@@ -18,6 +18,19 @@ WITHOUT_ROW = {
     (State.OUT_OF_SERVICE, Input.EYE_SILENT): "it is out of service already",
     (State.OUT_OF_SERVICE, Input.UNREADABLE): "a glimpse is a sign of life: the gate is ready before it can ask",
     (State.OUT_OF_SERVICE, Input.CLEAR): "nothing was asked",
+    (State.STARTING, Input.WINDOW_OPEN): "it is asked again at each turn: once the gate is ready, the window is seen",
+    (State.OUT_OF_SERVICE, Input.WINDOW_OPEN): "without an eye there is nobody to read an order",
+    (State.COMMISSIONING, Input.WINDOW_OPEN): "it is open already",
+    (State.COMMISSIONING, Input.EYE_ALIVE): "it is the normal state",
+    (State.COMMISSIONING, Input.UNREADABLE): "the technician sees what the lamps wait for",
+    (State.COMMISSIONING, Input.CLEAR): "nothing was asked",
+    **{(state, Input.WINDOW_SHUT): "it was not open" for state in LIVING if state is not State.COMMISSIONING},
+    **{
+        (state, event): "no order is looked at while the window is shut"
+        for state in LIVING
+        for event in (Input.ORDER_TAKEN, Input.ORDER_REFUSED)
+        if state is not State.COMMISSIONING
+    },
 }
 
 
@@ -54,7 +67,12 @@ def test_the_door_opens_only_for_a_person_who_may_pass() -> None:
 
 def test_whatever_changes_what_people_see_shows_it() -> None:
     """Each change of state but the stop sets a standing sign, and the one that belongs to the new state."""
-    standing = {State.READY: Action.STAND_READY, State.ASKING: Action.STAND_UNREADABLE, State.OUT_OF_SERVICE: Action.STAND_OUT}
+    standing = {
+        State.READY: Action.STAND_READY,
+        State.ASKING: Action.STAND_UNREADABLE,
+        State.COMMISSIONING: Action.STAND_COMMISSIONING,
+        State.OUT_OF_SERVICE: Action.STAND_OUT,
+    }
     for (before, _), (after, actions) in TABLE.items():
         if after not in (before, State.STOPPED):
             assert standing[after] in actions

@@ -27,7 +27,7 @@ START_NS = 77 * MS + 123_456
 
 T = TypeVar("T")
 
-PASSING = (Sign.ACCEPT_IN, Sign.ACCEPT_OUT, Sign.ALREADY, Sign.REJECT, Sign.REFER)
+PASSING = (Sign.ACCEPT_IN, Sign.ACCEPT_OUT, Sign.ALREADY, Sign.REJECT, Sign.REFER, Sign.ORDER_TAKEN)
 
 
 @dataclass
@@ -409,4 +409,4 @@ def test_queued_answers_lose_no_time_and_no_answer(asked: list[Sign]) -> None:
     lengths = [patterns(SCORE, "normal", "full")[sign].length_ms for sign in asked]
     extra = stage.signs()[-1][0] - sum(lengths)
     assert extra in {count * REPEAT_DARK_MS for count in range(len(asked))}
-    assert len(stage.beeps_ms()) == sum({"accept_out": 2, "reject": 3}.get(sign.value, 1) for sign in asked)
+    assert len(stage.beeps_ms()) == sum({"accept_out": 2, "reject": 3, "order_taken": 5}.get(sign.value, 1) for sign in asked)

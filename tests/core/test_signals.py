@@ -24,8 +24,9 @@ from device.core.types import Sign
 TREE: dict[str, Any] = tomllib.loads((Path(device.__file__).parent / "score.toml").read_text(encoding="utf-8"))
 SCORE = Score.from_tree(TREE)
 
-PASSING = (Sign.ACCEPT_IN, Sign.ACCEPT_OUT, Sign.ALREADY, Sign.REJECT, Sign.REFER)
-STANDING = (Sign.READY, Sign.UNREADABLE, Sign.OUT_OF_SERVICE)
+PASSING = (Sign.ACCEPT_IN, Sign.ACCEPT_OUT, Sign.ALREADY, Sign.REJECT, Sign.REFER, Sign.ORDER_TAKEN)
+STANDING = (Sign.READY, Sign.UNREADABLE, Sign.OUT_OF_SERVICE, Sign.COMMISSIONING)
+AMBER = {Sign.UNREADABLE, Sign.ALREADY, Sign.REFER, Sign.OUT_OF_SERVICE, Sign.ORDER_TAKEN}
 CASES = tuple(product(PROFILES, KITS))
 
 G, R, A, B = Lamp.GREEN, Lamp.RED, Lamp.AMBER, Lamp.BLUE
@@ -126,7 +127,7 @@ def test_ready_without_a_blue_lamp_is_a_short_faint_red_blink_that_never_follows
 def test_in_the_basic_kit_amber_is_green_and_red_together(profile: Profile) -> None:
     """What the full kit says with amber, the basic kit says with both of its lamps; it has no others."""
     signs = patterns(SCORE, profile, "basic")
-    assert {sign for sign in Sign if lamp_set(signs[sign]) == {G, R}} == {Sign.UNREADABLE, Sign.ALREADY, Sign.REFER, Sign.OUT_OF_SERVICE}
+    assert {sign for sign in Sign if lamp_set(signs[sign]) == {G, R}} == AMBER
     assert {lamp for sign in signs.values() for lamp in sign.levels_at(0)} == {G, R}
 
 
@@ -149,7 +150,7 @@ def one_pitch(sign: Pattern) -> Pattern:
 
 @pytest.mark.parametrize("kit", KITS)
 def test_in_the_noisy_profile_light_alone_tells_every_two_signs_apart(kit: Kit) -> None:
-    """With five lamps in both lamps and pattern; with two lamps, where eight signs share three sets, in one of them at least."""
+    """With five lamps in both lamps and pattern; with two lamps, where ten signs share three sets, in one of them at least."""
     needed = 2 if kit == "full" else 1
     for one, other in combinations(patterns(SCORE, "noisy", kit).values(), 2):
         assert len(difference(one, other) - {Feature.BEEPS}) >= needed, (one.sign, other.sign)

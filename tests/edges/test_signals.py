@@ -28,7 +28,7 @@ from tests.fakes.clock import FakeClock
 
 MS = 1_000_000
 SCORE = shipped_score()
-STANDING = (Sign.READY, Sign.UNREADABLE, Sign.OUT_OF_SERVICE)
+STANDING = (Sign.READY, Sign.UNREADABLE, Sign.OUT_OF_SERVICE, Sign.COMMISSIONING)
 PASSING = tuple(sign for sign in Sign if sign not in STANDING)
 
 
@@ -501,12 +501,12 @@ class Absent:
         self.error: GateError | None = error
         self.tries = 0
 
-    def __call__(self, section: SignalsSection, runtime_dir: Path | None = None) -> Pins:
+    def __call__(self, section: SignalsSection, runtime_dir: Path | None, on_button: Callable[[], None] | None) -> Pins:
         """Fails as told, else makes them."""
         self.tries += 1
         if self.error is not None:
             raise self.error
-        return Pins(section, runtime_dir)
+        return Pins(section, runtime_dir, on_button)
 
 
 @pytest.mark.parametrize("error", [PinsUnusable("signals.red: pin 27: GPIO busy"), MissingPackage("lgpio cannot be imported")])

@@ -39,6 +39,7 @@ from device.core.wire.facts import (
     Terms,
     Trouble,
     UplinkTrouble,
+    WindowOpened,
     audit_data,
     checkin_data,
 )
@@ -127,6 +128,7 @@ __all__ = [
     "TrustList",
     "Unreadable",
     "UplinkTrouble",
+    "WindowOpened",
     "audit_data",
     "body_digest",
     "checkin_data",

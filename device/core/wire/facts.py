@@ -214,6 +214,13 @@ class CommandFate(Fact):
     reason: Code | None = None
 
 
+class WindowOpened(Fact):
+    """Somebody at the gate held its button: for a while it takes a technician's order from the camera."""
+
+    what: Literal["window"] = "window"
+    open_s: Count
+
+
 class ConfigFate(Fact):
     """What became of a configuration that the province desired."""
 
@@ -247,6 +254,7 @@ AuditFact = (
     | JournalReplaced
     | UplinkTrouble
     | CommandFate
+    | WindowOpened
     | ConfigFate
     | ListFate
 )
