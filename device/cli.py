@@ -1,7 +1,7 @@
 """The `gate` command: one short function a verb. Other programs read its output and exit codes.
 
 Exit codes: 0 good, 1 the thing asked about is not well, 2 usage or
-configuration. Errors go to stderr: what, on what, why, what to do.
+configuration, 3 (of `renew` alone) a new certificate is there. Errors go to stderr: what, on what, why, what to do.
 Each verb imports what it needs when it runs, because a Pi pays for imports.
 """
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 GOOD: Final = 0
 UNWELL: Final = 1
 USAGE: Final = 2
+RENEWED: Final = 3
 
 DEFAULT_CONFIG: Final = Path("/etc/gate/gate.toml")
 
@@ -117,12 +118,13 @@ def check_config(options: argparse.Namespace) -> int:
 def events(options: argparse.Namespace) -> int:
     """What stands in the record."""
     from device.config import load
+    from device.edges.renew import PAST
     from device.workbench.events import print_events, print_verdict
 
     config = load(_config(options))
     if options.verify:
         cert = None if config.broker is None else config.broker.cert
-        return print_verdict(config.journal.path, cert, as_json=options.json)
+        return print_verdict(config.journal.path, cert, _config(options).parent / PAST, as_json=options.json)
     return print_events(config.journal.path, as_json=options.json, limit=options.limit, explained=options.explain)
 
 
@@ -161,6 +163,15 @@ def enrol(options: argparse.Namespace) -> int:
     return GOOD
 
 
+def renew(options: argparse.Namespace) -> int:
+    """Get the next certificate when it is due. Exit code 3 says that there is a new one, with which the gate has to start again."""
+    from device.edges.renew import renew as get_next
+
+    found = get_next(options.etc, options.store, options.wait, early=options.early)
+    print(f"{found.gate}: {'renewed' if found.done else 'not due'}; valid until {found.ends:%Y-%m-%d}")
+    return RENEWED if found.done else GOOD
+
+
 def bench(options: argparse.Namespace) -> int:
     """Measure."""
     from device.workbench.bench import run_bench
@@ -189,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
         (selftest, True, True),
         (update, False, False),
         (enrol, False, False),
+        (renew, False, False),
         (bench, False, True),
     ):
         summary = (call.__doc__ or "").strip()
@@ -252,6 +264,13 @@ def _enrol_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--wait", type=float, default=float("inf"), metavar="SECONDS", help="how long to try (default: until it works)")
 
 
+def _renew_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--etc", type=Path, default=DEFAULT_CONFIG.parent, metavar="FOLDER", help="configuration and public keys")
+    verb.add_argument("--store", type=Path, default=Path("/etc/credstore"), metavar="FOLDER", help="the certificate and keys")
+    verb.add_argument("--wait", type=float, default=3600.0, metavar="SECONDS", help="how long to try (default: 3600)")
+    verb.add_argument("--early", action="store_true", help="now, although it is not due")
+
+
 _ARGUMENTS: Final = {
     "demo": _demo_arguments,
     "replay": _replay_arguments,
@@ -259,6 +278,7 @@ _ARGUMENTS: Final = {
     "events": _events_arguments,
     "bench": _bench_arguments,
     "enrol": _enrol_arguments,
+    "renew": _renew_arguments,
     "update": _update_arguments,
 }
 

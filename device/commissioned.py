@@ -50,12 +50,6 @@ def read_tree(path: Path) -> dict[str, Any]:
     return tree
 
 
-def forget(folder: Path) -> None:
-    """A new card was put in: what was told before it is over. Raises OSError."""
-    for name in (PLACE, SITE_KEY, CERTIFICATE):
-        (folder / name).unlink(missing_ok=True)
-
-
 def _place(config: GateConfig) -> Place | None:
     path = config.trust.commissioned / PLACE
     if not path.exists():

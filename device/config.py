@@ -452,6 +452,15 @@ class BrokerSection(_Section):
         return self
 
 
+class EnrolmentSection(_Section):
+    """Where certificates are renewed."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    """Name or address of the broker for enrolment."""
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8884
+    """TCP port."""
+
+
 class SiblingsSection(_Section):
     """The other gates of the site, over the site's own broker: for passing twice, and for how many are inside. All of one site key."""
 
@@ -486,6 +495,8 @@ class GateConfig(_Section):
     privacy: PrivacySection
     broker: BrokerSection | None = None
     """Without it the gate works and keeps its record, and tells nobody."""
+    enrolment: EnrolmentSection | None = None
+    """Without it the gate's certificate is not renewed."""
     siblings: SiblingsSection | None = None
     """Without it the gate knows only who passed here."""
     camera: CameraSection = CameraSection()

@@ -19,6 +19,7 @@ from provisioning.verbs.lookups import Lookups
 from provisioning.verbs.people import Badges, Lists
 from provisioning.verbs.places import Gates, Sites
 from provisioning.verbs.province import AuthorityVerbs, Brokers, Doctor, Enrolments
+from provisioning.verbs.service import Commissioning, Leaving, Renewal, Service
 
 HOME: Final = "GATE_PROVISION_HOME"
 LANG: Final = "GATE_PROVISION_LANG"
@@ -71,8 +72,12 @@ def program(desk: Desk) -> typer.Typer:
     group("authority", {"init": AuthorityVerbs(desk).init, "show": AuthorityVerbs(desk).show, "service": AuthorityVerbs(desk).service})
     site = Sites(desk)
     group("site", {"add": site.add, "list": site.list, "show": site.show, "import": site.bring, "export": site.export})
-    group("gate", {"add": Gates(desk).add, "list": Gates(desk).list})
-    group("broker", {"mosquitto": Brokers(desk).mosquitto})
+    group("gate", {"add": Gates(desk).add, "list": Gates(desk).list, "in-service": Service(desk).begin})
+    group("commission", {"qr": Commissioning(desk).qr})
+    verb(app, "rotate", "rotate", Renewal(desk).rotate)
+    verb(app, "revoke", "revoke", Leaving(desk).revoke)
+    verb(app, "decommission", "decommission", Leaving(desk).decommission)
+    group("broker", {"mosquitto": Brokers(desk).mosquitto, "access": Leaving(desk).access})
     group("enrol", {"serve": Enrolments(desk).serve})
     group("card", {"write": Cards(desk).write})
     group("badge", {"issue": Badges(desk).issue, "revoke": Badges(desk).revoke, "list": Badges(desk).list})

@@ -167,6 +167,12 @@ class Commissioner:
         return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain)
 
 
+def forget(folder: Path) -> None:
+    """Remove what was told. Raises OSError."""
+    for name in (PLACE, SITE_KEY, CERTIFICATE):
+        (folder / name).unlink(missing_ok=True)
+
+
 def _name(order: CameraOrder) -> str:
     return "camera-certificate" if order.place is None else "camera-place"
 

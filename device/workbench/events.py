@@ -6,6 +6,8 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from cryptography.x509 import load_pem_x509_certificates
+
 from device.core.chain import examine_bodies, sentence
 from device.core.explain import explain_event
 from device.core.reasons import sentence_of
@@ -14,10 +16,13 @@ from device.core.types import Channel
 from device.core.wire import time_text
 from device.edges.journal_reader import JournalReader
 from device.edges.signer import load_certificate, verify
+from device.errors import KeyUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cryptography.x509 import Certificate
 
     from device.core.chain import Finding
     from device.core.explain import Language
@@ -35,12 +40,12 @@ def print_events(path: Path, *, as_json: bool, limit: int, explained: Language |
     return 0
 
 
-def print_verdict(path: Path, cert: Path | None, *, as_json: bool) -> int:
+def print_verdict(path: Path, cert: Path | None, past: Path, *, as_json: bool) -> int:
     """Whether what is still in the record is what was recorded. Returns 1 where it is not. Raises JournalError, ConfigError.
 
-    ``cert`` is the gate's certificate, under whose key each event was signed.
+    ``cert`` is the gate's certificate, ``past`` a file of those that it had before: under one of their keys each event was signed.
     """
-    findings, count = verdict(path, cert)
+    findings, count = verdict(path, cert, past)
     if as_json:
         told = [{"seq": one.seq, "last": one.last, "fault": one.fault.value} for one in findings]
         print(json.dumps({"events": count, "findings": told}))
@@ -52,15 +57,29 @@ def print_verdict(path: Path, cert: Path | None, *, as_json: bool) -> int:
     return 1 if findings else 0
 
 
-def verdict(path: Path, cert: Path | None) -> tuple[list[Finding], int]:
+def verdict(path: Path, cert: Path | None, past: Path) -> tuple[list[Finding], int]:
     """What is wrong with the events that are ready to be sent, and how many those are.
 
     Numbers that are not there are no fault here: the gate erases what the
     province has. Whether that was all of them the province can tell.
     """
-    is_ours = None if cert is None else partial(verify, load_certificate(cert))
+    is_ours = None if cert is None else partial(_signed_by_one, [load_certificate(cert), *_certificates(past)])
     with JournalReader(path) as journal:
         return examine_bodies(journal.epoch, journal.bodies(), holes=False, is_ours=is_ours)
+
+
+def _certificates(path: Path) -> list[Certificate]:
+    """All in a file, none where there is no file. Raises KeyUnusable, naming it."""
+    try:
+        return load_pem_x509_certificates(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise KeyUnusable(f"{path}: the certificates of before cannot be read: {error}") from error
+
+
+def _signed_by_one(certificates: list[Certificate], content: bytes, signature: str) -> bool:
+    return any(verify(certificate, content, signature) for certificate in certificates)
 
 
 def lines(path: Path, limit: int, explained: Language | None = None) -> Iterator[dict[str, Json]]:

@@ -38,15 +38,15 @@ def service(authority: Authority, passphrase: str, name: str, hosts: Sequence[st
 
 
 def mosquitto_files(
-    authority: Authority, passphrase: str, hosts: Sequence[str], folder: Path, data: Path, ports: tuple[int, int] = (GATES_PORT, ENROL_PORT)
+    authority: Authority, passphrase: str, hosts: Sequence[str], folder: Path, data: Path, gone: Sequence[str] = ()
 ) -> Mapping[str, bytes]:
     """Everything for both brokers, which will find it in ``folder``. Raises Refused like the authority."""
     return {
-        "gates.conf": mosquitto.gates(folder, ports[0], data).encode(),
-        "gates.acl": mosquitto.GATES_ACCESS.encode(),
+        "gates.conf": mosquitto.gates(folder, GATES_PORT, data).encode(),
+        "gates.acl": mosquitto.gates_access(gone).encode(),
         "gates-clients.pem": authority.anchor(Purpose.GATES) + authority.anchor(Purpose.SERVICES),
-        "enrol.conf": mosquitto.enrolment(folder, ports[1]).encode(),
+        "enrol.conf": mosquitto.enrolment(folder, ENROL_PORT).encode(),
         "enrol.acl": mosquitto.ENROL_ACCESS.encode(),
-        "enrol-clients.pem": authority.anchor(Purpose.CLAIMS) + authority.anchor(Purpose.SERVICES),
+        "enrol-clients.pem": b"".join(map(authority.anchor, (Purpose.CLAIMS, Purpose.GATES, Purpose.SERVICES))),
         **service(authority, passphrase, "server", hosts),
     }

@@ -6,10 +6,11 @@ stole it could make a certificate in any gate's name, and the gates' broker must
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-GATES_ACCESS: Final = """\
+_GATES_ACCESS: Final = """\
 # The certificate's common name is the user's name, and the client's id.
 pattern write gates/v1/%u/up/#
 pattern read gates/v1/%u/down/#
@@ -23,6 +24,11 @@ user desk
 topic read gates/v1/+/up/#
 topic write gates/v1/+/down/#
 topic write gates/v1/all/down/#
+"""
+_GONE: Final = """
+user {gate}
+topic deny gates/#
+topic deny $SYS/#
 """
 ENROL_ACCESS: Final = """\
 pattern write enrol/%u/up
@@ -51,6 +57,11 @@ log_type error
 log_type warning
 log_type notice
 """
+
+
+def gates_access(gone: Iterable[str] = ()) -> str:
+    """Who may say and hear what at the gates' broker. Those who are gone may nothing: Mosquitto looks at a denial before anything else."""
+    return _GATES_ACCESS + "".join(_GONE.format(gate=gate) for gate in sorted(gone))
 
 
 def gates(folder: Path, port: int, data: Path, listen: str = "") -> str:

@@ -25,6 +25,8 @@ from provisioning.registry.tables import Claim, ClaimState, Gate, GateState, Sit
 
 CLAIM_DAYS: Final = 14
 """A card that was not put into a gate by then is worth nothing."""
+BUTTON_PIN: Final = 25
+"""BCM number of the pin of the technician's button, beside the lamps'."""
 DEFAULT_POLICY: Final = """\
 [policy]
 lists = [{ name = "revoked", use = "status", on_missing = "ignore" }]"""
@@ -39,7 +41,7 @@ class Enrolment:
     port: int
 
 
-def configuration(site: Site, gate: Gate) -> str:
+def configuration(site: Site, gate: Gate, enrolment: Enrolment) -> str:
     """The gate's configuration as TOML; what the site's policy says follows as it was written."""
     lines = [
         "[gate]",
@@ -56,6 +58,7 @@ def configuration(site: Site, gate: Gate) -> str:
         "",
         "[signals]",
         f"chip = {_text(BOARDS[gate.board])}",
+        f"button = {{ pin = {BUTTON_PIN} }}",
         "",
         "[privacy]",
         'site_key = "credential:gate.site-key"',
@@ -73,6 +76,10 @@ def configuration(site: Site, gate: Gate) -> str:
         'ca = "root.pem"',
         'cert = "credential:gate.cert"',
         'key = "credential:gate.key"',
+        "",
+        "[enrolment]",
+        f"host = {_text(enrolment.host)}",
+        f"port = {enrolment.port}",
         "",
         site.policy.strip() or DEFAULT_POLICY,
     ]
@@ -96,7 +103,7 @@ def bundle(
     made = leaf(name, key.public_key(), issuer, authority.key(Purpose.CLAIMS, passphrase), (now - timedelta(hours=1), expires))
     public = {one: (authority.folder / PUBLIC / one).read_bytes() for one in (ROOT, PROVINCE, "seal.pem", "trust.json")}
     chain = [one.public_bytes(serialization.Encoding.PEM) for one in (made, issuer)]
-    files = {**public, CONFIG: configuration(registry.site(gate.site), gate).encode(), CLAIM_CERT: b"".join(chain)}
+    files = {**public, CONFIG: configuration(registry.site(gate.site), gate, enrolment).encode(), CLAIM_CERT: b"".join(chain)}
     told = {
         "type": "vn.gate.bundle.v1",
         "gate": gate.id,

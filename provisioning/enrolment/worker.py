@@ -1,4 +1,4 @@
-"""The enrolment worker: gives each new gate its certificate, once, and burns the claim when the gate says that it works."""
+"""The enrolment worker: gives each new gate its certificate, once, burns the claim when the gate says that it works, and renews."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
@@ -19,11 +19,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, hpke, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from sqlalchemy import select
 
 from device.core import wire
 from device.core.pacing import Backoff
 from device.edges.mqtt_client import Connection
 from device.edges.mqtt_values import Arrived, Connected, Ended, Event, Peer, Publication, Subscription
+from device.edges.signer import verify
 from provisioning.enrolment.issuing import Issuer
 from provisioning.registry.store import FORWARD, Registry
 from provisioning.registry.tables import Audit, Certificate, Claim, ClaimState, Gate, GateState
@@ -32,26 +34,36 @@ log = logging.getLogger(__name__)
 
 WORKER: Final = "enrolment"
 """The worker's name at the broker."""
-EVERY_CLAIM: Final = "enrol/+/up"
+EVERY_ASKER: Final = "enrol/+/up"
 ANSWER_EXPIRY_S: Final = 600
+LEAST_AGE: Final = timedelta(hours=12)
+"""A gate gets no second renewal before."""
+PAST_LIMIT: Final = 4
+RENEWED: Final = frozenset({GateState.ENROLLED, GateState.ACCEPTED, GateState.IN_SERVICE})
+"""Gates in these states get their next certificate."""
 _SUITE: Final = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_128_GCM)
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Decides about requests. ``site_key`` gives the key of a site by its id."""
+    """Decides about requests. ``site_key`` gives the key of a site by its id; ``roots`` are those that count now."""
 
     registry: Registry
     issuer: Issuer
     site_key: Callable[[str], bytes]
+    roots: Sequence[x509.Certificate] = ()
 
-    def answer(self, claim: str, request: wire.EnrolRequest, now: datetime | None = None) -> wire.EnrolAnswer | None:
-        """What a gate is told; nothing where it has said that all is well.
+    def answer(self, asker: str, request: wire.EnrolRequest, now: datetime | None = None) -> wire.EnrolAnswer | None:
+        """What is told to who asks under a claim, or under a gate's own name; nothing where it has said that all is well."""
+        now = datetime.now(UTC) if now is None else now
+        return self._enrol(asker, request, now) if wire.is_claim(asker) else self._renew(asker, request, now)
+
+    def _enrol(self, claim: str, request: wire.EnrolRequest, now: datetime) -> wire.EnrolAnswer | None:
+        """The first certificate of a gate.
 
         The same request gets the same certificate again, since an answer may be
         lost on the way; another key under the same claim gets none.
         """
-        now = datetime.now(UTC) if now is None else now
         der = _decoded(request.csr)
         with self.registry.change() as session:
             row = session.get(Claim, claim, with_for_update=True)
@@ -73,17 +85,48 @@ class Desk:
                 row.state, row.key, row.board = ClaimState.ISSUED, _digest(key), request.board
                 row.chain = "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in chain)
                 gate.state, gate.changed = GateState.ENROLLED, now
-                session.add(_certificate(gate.id, chain[0]))
+                session.add(_certificate(gate.id, chain))
                 session.add(_audit(gate.id, "issued", {"claim": claim, "serial": f"{chain[0].serial_number:x}"}))
             chain = x509.load_pem_x509_certificates(row.chain.encode())
             site = gate.site
+        return self._issued(request, der, key, chain, site)
+
+    def _renew(self, name: str, request: wire.EnrolRequest, now: datetime) -> wire.EnrolAnswer | None:
+        """The next certificate of a gate, for the key that the one in use vouches for."""
+        der = _decoded(request.csr)
+        with self.registry.change() as session:
+            gate = session.get(Gate, name, with_for_update=True)
+            if gate is None or request.gate != name:
+                return self._refused(name, request, der, "foreign_claim")
+            if request.phase == "done":
+                session.add(_audit(name, "renewed", {}))
+                return None
+            asked = select(Certificate).where(Certificate.gate == name).order_by(Certificate.starts.desc(), Certificate.serial)
+            held = [x509.load_pem_x509_certificates(row.pem.encode()) for row in session.scalars(asked.limit(PAST_LIMIT))]
+            key = _key_of(der, name)
+            wrong = _wrong_renewal(gate, key, [one[0] for one in held], request, now)
+            if wrong is not None or key is None:
+                session.add(_audit(name, wrong or "bad_request", {"renewal": "refused"}))
+                return self._refused(name, request, der, wrong or "bad_request")
+            chain: Sequence[x509.Certificate] = next((one for one in held if one[0].public_key() == key), ())
+            if not chain:
+                chain = self.issuer.issue(name, key)
+                session.add(_certificate(name, chain))
+                session.add(_audit(name, "issued", {"renewal": "issued", "serial": f"{chain[0].serial_number:x}"}))
+            site = gate.site
+        return self._issued(request, der, key, chain, site)
+
+    def _issued(
+        self, request: wire.EnrolRequest, der: bytes, key: ec.EllipticCurvePublicKey, chain: Sequence[x509.Certificate], site: str
+    ) -> wire.EnrolAnswer:
         sealed = _SUITE.encrypt(self.site_key(site), key, wire.SITE_KEY_INFO + request.gate.encode())
         return wire.EnrolAnswer(
             gate=request.gate,
             csr=hashlib.sha256(der).hexdigest(),
             status="issued",
-            chain=[base64.b64encode(one.public_bytes(serialization.Encoding.DER)).decode() for one in chain],
+            chain=[_base64(one) for one in chain],
             site_key=base64.b64encode(sealed).decode(),
+            roots=[_base64(one) for one in self.roots],
         )
 
     @staticmethod
@@ -109,7 +152,7 @@ class Worker:
 
     def __init__(self, peer: Peer, desk: Desk) -> None:
         self._peer = Peer(
-            peer.host, peer.port, peer.tls, peer.client_id, subscriptions=(Subscription(EVERY_CLAIM),), session_expiry_s=86_400
+            peer.host, peer.port, peer.tls, peer.client_id, subscriptions=(Subscription(EVERY_ASKER),), session_expiry_s=86_400
         )
         self._desk = desk
         self._backoff = Backoff(0.5, 30.0, random.uniform)
@@ -145,17 +188,37 @@ class Worker:
                 return
 
     def _hear(self, connection: Connection, message: Arrived) -> None:
-        claim = wire.claim_of(message.topic)
+        asker = wire.asker_of(message.topic)
         request = wire.read(wire.EnrolRequest, message.payload)
-        if claim is None or message.retained or isinstance(request, wire.Unreadable):
+        if asker is None or message.retained or isinstance(request, wire.Unreadable):
             log.warning("not a request: %r", message.topic[:80])
         else:
-            answer = self._desk.answer(claim, request)
+            answer = self._desk.answer(asker, request)
             if answer is not None:
-                told = Publication(time.monotonic_ns(), wire.enrol_down(claim), wire.encode(answer), expiry_s=ANSWER_EXPIRY_S)
+                told = Publication(time.monotonic_ns(), wire.enrol_down(asker), wire.encode(answer), expiry_s=ANSWER_EXPIRY_S)
                 connection.publish(told)
         # Acknowledged when it is in the registry: a killed worker hears it again.
         connection.done(message)
+
+
+def _wrong_renewal(
+    gate: Gate, key: ec.EllipticCurvePublicKey | None, held: Sequence[x509.Certificate], request: wire.EnrolRequest, now: datetime
+) -> str | None:
+    if key is None:
+        return "bad_request"
+    if gate.state not in RENEWED or not held:
+        return "not_expected"
+    content, proof = wire.RENEWAL_PROOF + _decoded(request.csr), request.proof or ""
+    others = [one for one in held if one.public_key() != key]
+    if not any(one.not_valid_after_utc > now and verify(one, content, proof) for one in others):
+        return "bad_proof"
+    newest = max(one.not_valid_before_utc for one in held)
+    # Whoever has got hold of a key could otherwise ask without end.
+    return "too_soon" if len(others) == len(held) and now - newest < LEAST_AGE else None
+
+
+def _base64(made: x509.Certificate) -> str:
+    return base64.b64encode(made.public_bytes(serialization.Encoding.DER)).decode()
 
 
 def _key_of(der: bytes, gate: str) -> ec.EllipticCurvePublicKey | None:
@@ -184,13 +247,13 @@ def _decoded(csr: str | None) -> bytes:
         return b""
 
 
-def _certificate(gate: str, made: x509.Certificate) -> Certificate:
+def _certificate(gate: str, chain: Sequence[x509.Certificate]) -> Certificate:
     return Certificate(
-        serial=f"{made.serial_number:x}",
+        serial=f"{chain[0].serial_number:x}",
         gate=gate,
-        starts=made.not_valid_before_utc,
-        ends=made.not_valid_after_utc,
-        pem=made.public_bytes(serialization.Encoding.PEM).decode(),
+        starts=chain[0].not_valid_before_utc,
+        ends=chain[0].not_valid_after_utc,
+        pem="".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in chain),
     )
 
 

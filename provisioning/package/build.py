@@ -35,6 +35,8 @@ SYSTEMD: Final = {
 OWN: Final = {
     "gate-switch": "usr/lib/gate/gate-switch",
     "gate-enrol.service": "usr/lib/systemd/system/gate-enrol.service",
+    "gate-renew.service": "usr/lib/systemd/system/gate-renew.service",
+    "gate-renew.timer": "usr/lib/systemd/system/gate-renew.timer",
     "gate-trial.service": "usr/lib/systemd/system/gate-trial.service",
     "gate-update.service": "usr/lib/systemd/system/gate-update.service",
     "gate-update.path": "usr/lib/systemd/system/gate-update.path",

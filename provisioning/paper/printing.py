@@ -22,9 +22,9 @@ def save_pdf(sheet: Sheet, path: Path, mode: int = 0o644) -> None:
     save(bytes(sheet.output()), path, mode)
 
 
-def save_png(sheet: Sheet, path: Path) -> None:
+def save_png(sheet: Sheet, path: Path, mode: int = 0o644) -> None:
     """The first page. Raises Refused (E145)."""
-    save(png(bytes(sheet.output())), path)
+    save(png(bytes(sheet.output())), path, mode)
 
 
 def png(document: bytes, page: int = 0) -> bytes:

@@ -88,7 +88,7 @@ class Claim(Base):
 
 
 class Certificate(Base):
-    """A certificate that a gate was given."""
+    """A certificate that a gate was given. ``pem`` is followed by those between it and the root."""
 
     __tablename__ = "certificates"
 

@@ -119,11 +119,9 @@ class Gates(Verbs):
     ) -> None:
         """One gate, under a new id, planned."""
         place = self.desk.registry.site(checked(site, SITE))
-        for value, allowed in ((direction, ("in", "out", "both")), (board, tuple(BOARDS))):
-            if value not in allowed:
-                raise Refused("E133", value=value, why=" | ".join(allowed))
-        if not 0 < len(lane) <= 16 or not all(letter in "abcdefghijklmnopqrstuvwxyz0123456789-" for letter in lane):  # noqa: PLR2004 - as the gate's own configuration
-            raise Refused("E133", value=f"--lane {lane}", why="a-z 0-9 -, 1-16")
+        lane, direction = lane_of(lane), way_of(direction)
+        if board not in BOARDS:
+            raise Refused("E133", value=board, why=" | ".join(BOARDS))
         now = datetime.now(UTC)
         row = Gate(id=new_id(GATE), site=place.id, lane=lane, direction=direction, board=board, state=GateState.PLANNED)
         row.created = row.changed = now
@@ -136,3 +134,17 @@ class Gates(Verbs):
         gates = self.desk.registry.gates(None if site is None else checked(site, SITE))
         columns = ("id", "site", "lane", "direction", "board", "state")
         self.desk.table(({name: getattr(gate, name) for name in columns} for gate in gates), columns)
+
+
+def lane_of(lane: str) -> str:
+    """A lane as a gate's configuration takes it. Raises Refused (E133)."""
+    if not 0 < len(lane) <= 16 or not all(letter in "abcdefghijklmnopqrstuvwxyz0123456789-" for letter in lane):  # noqa: PLR2004 - as the gate's own configuration
+        raise Refused("E133", value=f"--lane {lane}", why="a-z 0-9 -, 1-16")
+    return lane
+
+
+def way_of(direction: str) -> str:
+    """A direction. Raises Refused (E133)."""
+    if direction not in {"in", "out", "both"}:
+        raise Refused("E133", value=f"--direction {direction}", why="in | out | both")
+    return direction

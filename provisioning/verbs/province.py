@@ -14,6 +14,7 @@ from device.edges.mqtt_values import Peer
 from device.edges.tls import TlsFiles
 from provisioning import authority, doctor
 from provisioning.authority import PUBLIC
+from provisioning.broker.access import gone
 from provisioning.broker.files import ENROL_PORT, mosquitto_files, service
 from provisioning.enrolment.issuing import FilesIssuer
 from provisioning.enrolment.worker import WORKER, Worker
@@ -86,7 +87,7 @@ class Brokers(Verbs):
         data: Annotated[Path, typer.Option("--data")] = Path("/var/lib/mosquitto"),
     ) -> None:
         """Two brokers of one machine."""
-        made = mosquitto_files(self.desk.authority, self.desk.passphrase(), host, out.absolute(), data)
+        made = mosquitto_files(self.desk.authority, self.desk.passphrase(), host, out.absolute(), data, gone(self.desk.registry))
         self.write_files("broker mosquitto", host[0], made, out.absolute())
 
 

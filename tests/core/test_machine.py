@@ -8,7 +8,7 @@ from device.core.machine import TABLE, Action, Input, State, diagram, step
 
 LIVING = [state for state in State if state is not State.STOPPED]
 
-WITHOUT_ROW = {
+WITHOUT_ROW: dict[tuple[State, Input], str] = {
     (State.STARTING, Input.UNREADABLE): "a glimpse is a sign of life: the gate is ready before it can ask",
     (State.STARTING, Input.CLEAR): "nothing was asked yet",
     (State.READY, Input.EYE_ALIVE): "it is the normal state",

@@ -18,7 +18,7 @@ from device import config as configuration
 from device.core import commissioning as claim
 from device.core import wire
 from device.core.types import ClockReading
-from device.edges.commissioning import CERTIFICATE, PLACE, Commissioner, Site, board_serial
+from device.edges.commissioning import CERTIFICATE, PLACE, Commissioner, Site, board_serial, forget
 from device.edges.order_book import OrderBook
 from provisioning.authority import Authority, Purpose, leaf, make
 from provisioning.tokens import token
@@ -156,7 +156,7 @@ def test_a_site_brings_its_key_sealed_to_the_gate(place: Place) -> None:
     assert config.gate.site == "s-new"
     assert config.privacy.site_key.read_text() == (b"k" * 32).hex()
     assert stat.S_IMODE(config.privacy.site_key.stat().st_mode) == 0o600
-    commissioned.forget(config.trust.commissioned)
+    forget(config.trust.commissioned)
     assert commissioned.load(place.path).gate.site == "s-old"
 
 

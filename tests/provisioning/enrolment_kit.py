@@ -37,6 +37,8 @@ class Province:
     registry: Registry
     gates_port: int = field(default_factory=free_port)
     enrol_port: int = field(default_factory=free_port)
+    gates_broker: MosquittoProcess = field(init=False)
+    """While the brokers run."""
 
     def gate(self, state: GateState = GateState.WRITTEN) -> Gate:
         """A gate of a new site, whose card was written."""
@@ -92,8 +94,8 @@ class Province:
         (etc / "server.cert.pem").write_bytes(server.cert.read_bytes())
         (etc / "server.key.pem").write_bytes(server.key.read_bytes())
         for name, issuers, access in (
-            ("gates", (Purpose.GATES, Purpose.SERVICES), mosquitto.GATES_ACCESS),
-            ("enrol", (Purpose.CLAIMS, Purpose.SERVICES), mosquitto.ENROL_ACCESS),
+            ("gates", (Purpose.GATES, Purpose.SERVICES), mosquitto.gates_access()),
+            ("enrol", (Purpose.CLAIMS, Purpose.GATES, Purpose.SERVICES), mosquitto.ENROL_ACCESS),
         ):
             (etc / f"{name}-clients.pem").write_bytes(b"".join(map(self.authority.anchor, issuers)))
             (etc / f"{name}.acl").write_text(access, encoding="ascii")
@@ -102,6 +104,7 @@ class Province:
             (self.folder / name).mkdir(exist_ok=True)
         data = self.folder / "data"
         one = MosquittoProcess(self.folder / "gates", self.gates_port, mosquitto.gates(etc, self.gates_port, data, LOOPBACK))
+        self.gates_broker = one
         two = MosquittoProcess(self.folder / "enrol", self.enrol_port, mosquitto.enrolment(etc, self.enrol_port, LOOPBACK))
         with contextlib.ExitStack() as stack:
             for broker in (one, two):

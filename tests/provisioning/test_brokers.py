@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import queue
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self, TypeVar
 
 import pytest
@@ -15,6 +17,8 @@ from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event,
 from device.edges.tls import TlsFiles
 from device.workbench.broker import LOOPBACK
 from provisioning.authority import Purpose
+from provisioning.broker.access import apply
+from provisioning.errors import Refused
 from tests.provisioning.enrolment_kit import Province, province
 
 _EventT = TypeVar("_EventT", Answered, Subscribed)
@@ -30,6 +34,10 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Province]:
     with one.brokers():
         yield one
     one.registry.close()
+
+
+KEEP_ALIVE_S = 45
+REFUSED = 0x80
 
 
 @dataclass
@@ -175,10 +183,58 @@ def test_a_claim_does_nothing_but_enrol(town: Province) -> None:
             assert isinstance(stranger.first, Ended)
 
 
-def test_a_gate_has_no_business_at_the_enrolment_broker(town: Province) -> None:
-    """Its authority is not known there."""
-    with Client(town.enrol_port, town.papers("g1111", Purpose.GATES), "g1111") as one:
-        assert isinstance(one.first, Ended)
+def test_a_gate_asks_for_its_renewal_and_nothing_else_at_the_enrolment_broker(town: Province) -> None:
+    """For itself alone; what it says there is believed only with a proof (`test_renewal`)."""
+    with (
+        Client(town.enrol_port, town.papers("enrolment"), "enrolment", ("enrol/+/up",)) as worker,
+        Client(town.enrol_port, town.papers("g1111", Purpose.GATES), "g1111", ("#",)) as one,
+    ):
+        for topic in ("enrol/g2222/up", "enrol/g1111/down", "enrol/claim-g1111-00/up", "gates/v1/g1111/up/checkin"):
+            assert one.say(topic) == NOT_ALLOWED
+        assert one.say("enrol/g1111/up") == 0
+        assert worker.heard() == ["enrol/g1111/up"]
+        worker.say("enrol/g2222/down")
+        worker.say("enrol/g1111/down")
+        assert one.heard() == ["enrol/g1111/down"]
+
+
+def test_a_revoked_gate_is_silenced_while_it_is_connected_and_when_it_comes_back(town: Province) -> None:
+    """Within a moment of the broker's reading its list again, which is well within one keep-alive; the others go on."""
+    topic = "gates/v1/g5555/up/checkin"
+    with (
+        gate(town, "g5555", "gates/v1/g5555/down/#") as one,
+        gate(town, "g6666") as other,
+        service(town, "desk", "gates/v1/+/up/#") as desk,
+    ):
+        assert one.say(topic) < REFUSED
+        pid = town.folder / "gates" / "pid"
+        pid.write_text(str(town.gates_broker.pid))
+        started_s = time.monotonic()
+        apply(town.folder / "mosquitto" / "gates.acl", ["g5555"], pid)
+        while one.say(topic) < REFUSED:
+            assert time.monotonic() - started_s < KEEP_ALIVE_S
+        desk.heard()
+        assert one.say("gates/v1/g5555/up/state") == NOT_ALLOWED
+        assert other.say("gates/v1/g6666/up/checkin") < REFUSED
+        assert desk.heard() == ["gates/v1/g6666/up/checkin"]
+        desk.say("gates/v1/g5555/down/cmd/1")
+        assert one.heard() == []
+    with gate(town, "g5555") as again:
+        assert again.say(topic) == NOT_ALLOWED
+
+
+def test_an_access_list_keeps_its_owner_and_says_what_is_wrong(tmp_path: Path) -> None:
+    """The broker reads it as another user than whoever writes it."""
+    path = tmp_path / "gates.acl"
+    with pytest.raises(Refused, match="E182"):
+        apply(path, ["g1111"], None)
+    path.write_text("old")
+    path.chmod(0o640)
+    (tmp_path / "pid").write_text("no number")
+    with pytest.raises(Refused, match="E183"):
+        apply(path, ["g1111"], tmp_path / "pid")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert "user g1111\ntopic deny gates/#" in path.read_text()
 
 
 @pytest.mark.parametrize("days", [(-10, -1), (1, 10)])

@@ -7,13 +7,15 @@ what stands here. The documents in ``device/contract`` are generated from it.
 from device.core.wire.base import Heard, Said, Unreadable, compact, encode, read, seconds_of, sequence_text, time_text
 from device.core.wire.enrolment import (
     CLAIM_PREFIX,
+    RENEWAL_PROOF,
     SITE_KEY_INFO,
     Bundle,
     EnrolAnswer,
     EnrolRequest,
-    claim_of,
+    asker_of,
     enrol_down,
     enrol_up,
+    is_claim,
 )
 from device.core.wire.events import AUDIT_TYPE, CHECKIN_TYPE, AuditEvent, CheckinEvent, HeardEvent, HeardGap
 from device.core.wire.facts import (
@@ -76,6 +78,7 @@ __all__ = [
     "CHECKIN_TYPE",
     "CLAIM_PREFIX",
     "RANGES_LIMIT",
+    "RENEWAL_PROOF",
     "SITE_KEY_INFO",
     "Ack",
     "AuditEvent",
@@ -129,10 +132,10 @@ __all__ = [
     "Unreadable",
     "UplinkTrouble",
     "WindowOpened",
+    "asker_of",
     "audit_data",
     "body_digest",
     "checkin_data",
-    "claim_of",
     "compact",
     "down",
     "down_filter",
@@ -141,6 +144,7 @@ __all__ = [
     "enrol_up",
     "freeze_event",
     "gathered",
+    "is_claim",
     "is_gate",
     "parse_topic",
     "part",
