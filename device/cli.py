@@ -141,7 +141,7 @@ def selftest(options: argparse.Namespace) -> int:
     from device.config import load
     from device.workbench.selftest import run_selftest
 
-    return run_selftest(load(_config(options)), as_json=options.json)
+    return run_selftest(load(_config(options)), as_json=options.json, report=options.report)
 
 
 def update(options: argparse.Namespace) -> int:
@@ -264,6 +264,10 @@ def _enrol_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--wait", type=float, default=float("inf"), metavar="SECONDS", help="how long to try (default: until it works)")
 
 
+def _selftest_arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--report", action="store_true", help="print the signed report that an acceptance needs")
+
+
 def _renew_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--etc", type=Path, default=DEFAULT_CONFIG.parent, metavar="FOLDER", help="configuration and public keys")
     verb.add_argument("--store", type=Path, default=Path("/etc/credstore"), metavar="FOLDER", help="the certificate and keys")
@@ -278,6 +282,7 @@ _ARGUMENTS: Final = {
     "events": _events_arguments,
     "bench": _bench_arguments,
     "enrol": _enrol_arguments,
+    "selftest": _selftest_arguments,
     "renew": _renew_arguments,
     "update": _update_arguments,
 }

@@ -5,6 +5,7 @@ root ─┬─ gates      issues certificates to gates
       ├─ claims     issues the single-use certificates on new cards
       └─ services   issues certificates to the broker, the collector, the enrolment worker
 orders, lists, badges (Ed25519)   sign what gates obey, whom they know, what people hold up
+records (Ed25519)                 signs acceptances
 sealing (X25519)                  opens what gates seal
 sites (X25519)                    each site's key for hashing identities is derived from it
 ```
@@ -61,12 +62,13 @@ class Purpose(StrEnum):
     ORDERS = "orders"
     LISTS = "lists"
     BADGES = "badges"
+    RECORDS = "records"
     SEALING = "sealing"
     SITES = "sites"
 
 
 ISSUERS: Final = (Purpose.GATES, Purpose.CLAIMS, Purpose.SERVICES)
-SIGNERS: Final = (Purpose.ORDERS, Purpose.LISTS, Purpose.BADGES)
+SIGNERS: Final = (Purpose.ORDERS, Purpose.LISTS, Purpose.BADGES, Purpose.RECORDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import typer
 from provisioning.catalogue import Lang, words
 from provisioning.desk import Desk, Settings
 from provisioning.errors import Refused
+from provisioning.verbs.acceptance import Acceptances
 from provisioning.verbs.cards import Cards, Papers
 from provisioning.verbs.lookups import Lookups
 from provisioning.verbs.people import Badges, Lists
@@ -74,6 +75,8 @@ def program(desk: Desk) -> typer.Typer:
     group("site", {"add": site.add, "list": site.list, "show": site.show, "import": site.bring, "export": site.export})
     group("gate", {"add": Gates(desk).add, "list": Gates(desk).list, "in-service": Service(desk).begin})
     group("commission", {"qr": Commissioning(desk).qr})
+    verb(app, "acceptance", "acceptance", Acceptances(desk).hold)
+    verb(app, "targets", "targets", Acceptances(desk).targets)
     verb(app, "rotate", "rotate", Renewal(desk).rotate)
     verb(app, "revoke", "revoke", Leaving(desk).revoke)
     verb(app, "decommission", "decommission", Leaving(desk).decommission)

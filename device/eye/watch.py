@@ -110,7 +110,7 @@ class Watch:
             self.view = seen
 
     def _judge(self, pixels: Luma, now_ns: int) -> View:
-        thumb, sharp = thumbnail(pixels), _sharpness(pixels)
+        thumb, sharp = thumbnail(pixels), sharpness(pixels)
         dim, bright = (float(level) for level in np.percentile(thumb, (_DIM, _BRIGHT)))
         still = self._before is not None and self._before.shape == thumb.shape and _changed(self._before, thumb) <= STILL_SHARE
         self._before = thumb
@@ -147,7 +147,7 @@ def _changed(one: Luma, other: Luma) -> float:
     return float((np.abs(one.astype(np.int16) - other.astype(np.int16)) > MOVED_LEVEL).mean())
 
 
-def _sharpness(pixels: Luma) -> float:
+def sharpness(pixels: Luma) -> float:
     """The steepest edges along some rows, in grey levels from one pixel to the next, without what noise alone would make."""
     steps = np.abs(np.diff(pixels[::_ROW_STEP].astype(np.int16), axis=1))
     if not steps.size:

@@ -13,21 +13,26 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from device.checks import check_files
+from device.core import wire
 from device.core.signal_rules import faults
-from device.core.types import Sign
+from device.core.types import Channel, Sign
 from device.core.wire import time_text
 from device.edges import health
 from device.edges.clock import SystemClock
+from device.edges.journal_reader import JournalReader
 from device.edges.signals import GpioSignals, shipped_score
+from device.edges.signer import Signer
 from device.edges.tls import TlsFiles
-from device.errors import ConfigError, GateError
+from device.errors import ConfigError, GateError, KeyUnusable
 from device.eye.camera import BadFrame, Frame, open_camera
 from device.eye.ladder import make_ladder
 from device.eye.selfcheck import check as check_decoders
+from device.eye.watch import sharpness
 from device.workbench.status import read_status
 
 if TYPE_CHECKING:
@@ -65,10 +70,15 @@ class Row:
     value: str
 
 
-def run_selftest(config: GateConfig, *, as_json: bool) -> int:
-    """Print the rows. Returns 0 when none failed, 1 otherwise."""
+def run_selftest(config: GateConfig, *, as_json: bool, report: bool = False) -> int:
+    """Print the rows, or for the acceptance a signed ``report``. Returns 0 when none failed, 1 otherwise.
+
+    Raises KeyUnusable, JournalError where the report cannot be made.
+    """
     rows = list(rows_of(config))
-    if as_json:
+    if report:
+        print(signed_report(config, rows).decode())
+    elif as_json:
         print(json.dumps({"well": not _failed(rows), "rows": [asdict(row) for row in rows]}, ensure_ascii=False))
     else:
         for row in rows:
@@ -104,6 +114,34 @@ def rows_of(config: GateConfig) -> Iterator[Row]:
             yield Row(name, Grade.FAIL, str(error))
 
 
+def signed_report(config: GateConfig, rows: list[Row]) -> bytes:
+    """The rows and what stands in the record, under the gate's signature. Raises KeyUnusable for a gate without a key, JournalError."""
+    if config.broker is None or config.broker.key is None:
+        raise KeyUnusable("broker.key: without a key of its own the gate cannot sign a report")
+    signer = Signer(config.broker.key)
+    with JournalReader(config.journal.path) as journal:
+        told = wire.SelftestReport(
+            gate=config.gate.id,
+            version=version("gate-device"),
+            time=time_text(time.time_ns()),
+            epoch=journal.epoch,
+            rows=[wire.Tried(part=row.part, grade=row.grade.value, value=row.value[:1_000]) for row in rows],
+            deeds=list(_deeds(journal)),
+        )
+    body = wire.encode(told)
+    return wire.with_signature(body, signer.sign(body))
+
+
+def _deeds(journal: JournalReader) -> Iterator[wire.Deed]:
+    for recorded in journal.events(wire.DEEDS_LIMIT):
+        data = recorded.stored.data
+        if recorded.stored.channel is Channel.CHECKIN:
+            yield wire.Deed(seq=recorded.stored.seq, what="checkin", decision=str(data["decision"]), reason=str(data["reason"]))
+        elif data["what"] == "start":
+            previous = data.get("previous")
+            yield wire.Deed(seq=recorded.stored.seq, what="start", previous=None if previous is None else str(previous))
+
+
 def _failed(rows: list[Row]) -> bool:
     return any(row.grade is Grade.FAIL for row in rows)
 
@@ -131,7 +169,8 @@ def _camera(config: GateConfig) -> Row:
         for item in camera.frames():
             if isinstance(item, Frame):
                 height, width = item.pixels.shape
-                return Row("camera", Grade.PASS, f"{camera.source}: {width}x{height}, mean brightness {item.pixels.mean():.0f}")
+                seen = f"mean brightness {item.pixels.mean():.0f}, sharpness {sharpness(item.pixels):.0f}"
+                return Row("camera", Grade.PASS, f"{camera.source}: {width}x{height}, {seen}")
             if time.monotonic() > limit or isinstance(item, BadFrame):
                 return Row("camera", Grade.FAIL, item.why if isinstance(item, BadFrame) else f"no frame in {FRAME_LIMIT_S:.0f} s")
     finally:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from provisioning.errors import Refused
-from provisioning.registry.tables import Audit, Badge, Gate, GateState, Site
+from provisioning.registry.tables import Acceptance, Audit, Badge, Gate, GateState, Site
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
@@ -107,6 +107,23 @@ class Registry:
                 raise Refused("E115", id=gate, state=row.state, wanted=state)
             row.state = state
             row.changed = datetime.now(UTC)
+
+    def accept(self, row: Acceptance) -> None:
+        """Keep an acceptance; a good one makes the gate accepted. All or nothing. Raises Refused (E113, E115)."""
+        with self.change() as session:
+            gate = session.get(Gate, row.gate, with_for_update=True)
+            if gate is None:
+                raise Refused("E113", id=row.gate)
+            session.add(row)
+            if row.well:
+                if GateState.ACCEPTED not in FORWARD[GateState(gate.state)]:
+                    raise Refused("E115", id=row.gate, state=gate.state, wanted=GateState.ACCEPTED)
+                gate.state, gate.changed = GateState.ACCEPTED, row.at
+
+    def acceptance(self, gate: str) -> Acceptance | None:
+        """The newest of a gate."""
+        with Session(self._engine) as session:
+            return session.scalars(select(Acceptance).where(Acceptance.gate == gate).order_by(Acceptance.number.desc()).limit(1)).first()
 
     def badge(self, subject: str) -> Badge:
         """Raises Refused (E172) for an unknown one."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Integer, LargeBinary, String, Text
+from sqlalchemy import JSON, Boolean, DateTime, ForeignKey, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -126,6 +126,19 @@ class Published(Base):
     entries: Mapped[bytes] = mapped_column(LargeBinary)
     issued: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Acceptance(Base):
+    """An acceptance of a gate, good or not, with its signed document."""
+
+    __tablename__ = "acceptances"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    gate: Mapped[str] = mapped_column(ForeignKey("gates.id"), index=True)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    who: Mapped[str] = mapped_column(String(100))
+    well: Mapped[bool] = mapped_column(Boolean)
+    document: Mapped[str] = mapped_column(Text)
 
 
 class Audit(Base):

@@ -149,6 +149,9 @@ class Service(Verbs):
         state = GateState.IN_SERVICE
         if row.state != state and state not in FORWARD[GateState(row.state)]:
             raise Refused("E115", id=row.id, state=row.state, wanted=state)
+        last = self.desk.registry.acceptance(row.id)
+        if last is not None and not last.well:
+            raise Refused("E185", id=row.id)
         move = Step("step.move", {"id": row.id, "state": state}, partial(self.desk.registry.move, row.id, state))
         self.desk.carry_out("gate in-service", row.id, [] if row.state == state else [move], lambda: {"id": row.id, "state": str(state)})
 

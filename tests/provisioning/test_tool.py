@@ -43,7 +43,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:
 def test_from_nothing_to_a_labelled_gate(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each verb in order, as a script runs them; the audit has a row for each that changed something."""
     assert told(capsys, "authority", "init")["folder"] == str(home / "authority")
-    assert len(told(capsys, "authority", "show")) == 9
+    assert len(told(capsys, "authority", "show")) == 10
     site = told(capsys, "site", "add", *SITE_WORDS)
     assert (site["kind"], site["commune"]) == ("hospital", "21592")
     gate = told(capsys, "gate", "add", "--site", site["id"], "--direction", "both", "--board", "pi5")

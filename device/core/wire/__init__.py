@@ -69,6 +69,7 @@ from device.core.wire.messages import (
     TrustList,
     gathered,
 )
+from device.core.wire.selftest import DEEDS_LIMIT, Deed, SelftestReport, Tried
 from device.core.wire.topics import ALL, Topic, down, down_filter, is_gate, parse_topic, part, source, up
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "BLOB_LIMIT_BYTES",
     "CHECKIN_TYPE",
     "CLAIM_PREFIX",
+    "DEEDS_LIMIT",
     "RANGES_LIMIT",
     "RENEWAL_PROOF",
     "SITE_KEY_INFO",
@@ -98,6 +100,7 @@ __all__ = [
     "ConfigReport",
     "ConfigStatus",
     "DeadLetter",
+    "Deed",
     "DesiredConfig",
     "EnrolAnswer",
     "EnrolRequest",
@@ -119,6 +122,7 @@ __all__ = [
     "ListUse",
     "Percentiles",
     "Said",
+    "SelftestReport",
     "Signed",
     "Start",
     "State",
@@ -126,6 +130,7 @@ __all__ = [
     "Storage",
     "Terms",
     "Topic",
+    "Tried",
     "Trouble",
     "TrustKey",
     "TrustList",

@@ -1,0 +1,217 @@
+"""Acceptance: a real gate's signed report, the codes on paper through the real eye, and the desk that lets no failed gate pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from PIL import Image
+
+from device import commissioned
+from device.core import wire
+from device.core.reasons import Reason
+from device.edges.enrol import Places, enrol
+from device.edges.signer import Signer, verify
+from device.edges.trust import Province as Keys
+from device.gate import Gate as Program
+from device.workbench.selftest import Grade, Row, signed_report
+from provisioning.acceptance import QUESTIONS
+from provisioning.cli import main
+from provisioning.registry.tables import Gate, GateState
+from tests.gate.test_whole_gate import turning, until
+from tests.provisioning.enrolment_kit import PHRASE, Province, province
+from tests.provisioning.test_paper import decode, text_of
+
+WELL: Final = [Row("clock", Grade.PASS, "synchronised"), Row("space", Grade.WARN, "900 MiB free")]
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
+    """A province at work, in the tool's own folder."""
+    for name, value in {"HOME": str(tmp_path), "PASSPHRASE": PHRASE, "LANG": "en"}.items():
+        monkeypatch.setenv(f"GATE_PROVISION_{name}", value)
+    one = province(tmp_path)
+    with one.brokers(), one.working():
+        yield one
+    one.registry.close()
+
+
+@pytest.fixture
+def enrolled(town: Province, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, Places]:
+    """A gate that has enrolled."""
+    gate = town.gate()
+    places = town.places(gate)
+    enrol(places, 20)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(places.store))
+    return town.registry.gate(gate.id), places
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
+    """What a verb says."""
+    capsys.readouterr()
+    assert main([*words, "--json", "--yes"]) == code, capsys.readouterr().err
+    shown = capsys.readouterr()
+    told: dict[str, Any] = json.loads(shown.err if code == 2 else shown.out)
+    return told
+
+
+def answers(path: Path, **changes: bool) -> Path:
+    """The technician has seen everything, but for ``changes``."""
+    path.write_text(json.dumps({**dict.fromkeys(QUESTIONS, True), **changes}))
+    return path
+
+
+def a_report(town: Province, gate: Gate, places: Places, whose: str | None = None, **changes: Any) -> Path:  # noqa: ANN401 - members of the report
+    """A signed report of a gate that passed everything, but for ``changes``."""
+    reasons = ["accepted", "just_scanned", "accepted", "expired", "revoked", "unknown_issuer"]
+    deeds = [
+        wire.Deed(seq=seq, what="checkin", decision="accept" if seq < 4 else "reject", reason=reason)
+        for seq, reason in enumerate(reasons, start=1)
+    ]
+    deeds += [wire.Deed(seq=seq, what="start", previous="unclean") for seq in (10, 11, 12)]
+    now = wire.time_text(int(town.authority.folder.stat().st_mtime) * 1_000_000_000)
+    told: dict[str, Any] = {"gate": whose or gate.id, "version": "0.1", "time": now, "epoch": "0190a0b0-0000-7000-8000-000000000000"}
+    told |= {"rows": [wire.Tried(part=row.part, grade=row.grade.value, value=row.value) for row in WELL], "deeds": deeds}
+    body = wire.encode(wire.SelftestReport(**{**told, **changes}))
+    path = town.folder / "report.json"
+    path.write_bytes(wire.with_signature(body, Signer(places.store / "gate.key").sign(body)))
+    return path
+
+
+def held(town: Province, gate: Gate, report: Path, capsys: pytest.CaptureFixture[str], *more: str, code: int = 0) -> dict[str, Any]:
+    """The acceptance by command."""
+    seen = answers(town.folder / "answers.json") if "--answers" not in more else None
+    words = () if seen is None else ("--answers", str(seen))
+    return run(
+        capsys, "acceptance", gate.id, "--report", str(report), "--by", "Lê Văn Thử", "--out", str(town.folder), *words, *more, code=code
+    )
+
+
+def test_a_gate_that_passed_is_accepted_signed_and_goes_into_service(
+    town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One page, one signed document, one row of the registry."""
+    gate, places = enrolled
+    told = held(town, gate, a_report(town, gate, places), capsys)
+    assert (told["result"], told["state"], told["failed"]) == ("passed", "accepted", [])
+    document, paper = (Path(path) for path in told["files"])
+    key = load_pem_public_key((town.authority.folder / "records.pub.pem").read_bytes())
+    content, signature = wire.split_signature(document.read_bytes())
+    assert signature is not None
+    assert Keys((key,)).vouches(document.read_bytes())  # type: ignore[arg-type] # an Ed25519 key, as the authority made it
+    assert json.loads(document.read_bytes())["well"] is True
+    assert verify(key, content, signature)  # type: ignore[arg-type] # see above
+    words = text_of(paper.read_bytes())
+    assert f"Biên bản nghiệm thu cổng {gate.id}" in words
+    assert "ĐẠT — được đưa vào hoạt động" in words
+    assert run(capsys, "gate", "in-service", gate.id)["state"] == "in-service"
+
+
+@pytest.mark.parametrize("fault", ["row", "distances", "revoked", "restarts", "lamp"])
+def test_a_gate_that_failed_cannot_be_marked_in_service(
+    town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    """Whatever failed; and one that had passed before and fails now neither."""
+    gate, places = enrolled
+    whole = json.loads(a_report(town, gate, places).read_bytes())
+    deeds = [wire.Deed(**deed) for deed in whole["deeds"]]
+    faults: dict[str, dict[str, Any]] = {
+        "row": {"rows": [wire.Tried(part="power", grade="fail", value="under-voltage")]},
+        "distances": {"deeds": [deed for deed in deeds if deed.seq != 2]},
+        "revoked": {"deeds": [deed for deed in deeds if deed.reason != "revoked"]},
+        "restarts": {"deeds": [deed for deed in deeds if deed.seq != 12]},
+        "lamp": {},
+    }
+    assert held(town, gate, a_report(town, gate, places), capsys)["result"] == "passed"
+    seen = answers(town.folder / "seen.json", **({"red": False} if fault == "lamp" else {}))
+    told = held(town, gate, a_report(town, gate, places, **faults[fault]), capsys, "--answers", str(seen), code=1)
+    assert told["result"] == "failed"
+    assert told["failed"] == [{"row": "power", "lamp": "red", "revoked": "code_revoked"}.get(fault, fault)]
+    assert run(capsys, "gate", "in-service", gate.id, code=2)["error"] == "E185"
+    assert held(town, gate, a_report(town, gate, places), capsys)["result"] == "passed"
+    assert run(capsys, "gate", "in-service", gate.id)["state"] == "in-service"
+
+
+def test_only_this_gates_own_fresh_unaltered_report_counts(
+    town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """E184 says which of them it is not."""
+    gate, places = enrolled
+    good = a_report(town, gate, places).read_bytes()
+    report = town.folder / "report.json"
+    other = town.gate(GateState.ENROLLED)
+
+    def message() -> str:
+        told = held(town, gate, report, capsys, code=2)
+        assert told["error"] == "E184"
+        return str(told["message"])
+
+    report.write_bytes(good.replace(b"900 MiB", b"990 MiB"))
+    assert "signature" in message()
+    report.write_bytes(b"{}")
+    assert "form" in message()
+    a_report(town, gate, places, other.id)
+    assert f"gate: {other.id}" in message()
+    a_report(town, gate, places, time="2026-01-01T00:00:00Z")
+    assert "time: 2026-01-01" in message()
+    assert town.registry.gate(gate.id).state == "enrolled"
+
+
+def test_without_a_terminal_the_answers_come_from_a_file(
+    town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole, or not at all."""
+    gate, places = enrolled
+    report = a_report(town, gate, places)
+    assert run(capsys, "acceptance", gate.id, "--report", str(report), "--by", "A", code=2)["error"] == "E101"
+    for content in ("{}", "[", '{"green": "yes"}'):
+        (town.folder / "bad.json").write_text(content)
+        assert held(town, gate, report, capsys, "--answers", str(town.folder / "bad.json"), code=2)["error"] == "E186"
+
+
+def test_the_test_codes_on_paper_make_the_gate_answer_as_they_say(
+    town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Printed, read by our eye, decided by the gate that enrolled, and told in its own signed report."""
+    gate, places = enrolled
+    told = run(capsys, "targets", gate.site, "--out", str(town.folder))
+    page = np.asarray(Image.open(told["files"][1]).convert("L"))
+    codes = [found.payload for found in decode(page)]
+    assert len(codes) == 4
+    # The page's parts, held up one after another before the whole gate.
+    frames = town.folder / "frames"
+    frames.mkdir()
+    high, wide = page.shape
+    quarters = [page[top : top + high // 3, left : left + wide // 2] for top in (high // 6, high // 2) for left in (0, wide // 2)]
+    for number, quarter in enumerate(quarters):
+        for again in range(4):
+            Image.fromarray(quarter if again < 3 else np.full_like(quarter, 200)).save(frames / f"{number}{again}.png")
+    path = places.etc / "gate.toml"
+    text = path.read_text().replace('socket = "/run/gate/eye/eye.sock"', "cpu_share = 1.0")
+    text = text.replace('source = "picamera2"', f'source = "folder:{frames}"\nfps = 6.0')
+    text = text.replace("[signals]\n", '[signals]\npin_factory = "mock"\n')
+    own = "".join(f'{name} = "{town.folder / "state" / name}"\n' for name in ("lists", "orders", "desired", "commissioned"))
+    text = text.replace("[trust]\n", f"[trust]\n{own}").replace("[gate]\n", f'[gate]\nruntime_dir = "{town.folder / "run"}"\n')
+    (town.folder / "run").mkdir()
+    text += f'\n[journal]\npath = "{town.folder / "state" / "journal.sqlite"}"\nunsynced_grace_s = 0.0\n'
+    desk = town.papers("desk")
+    run(capsys, "list", "publish", "--site", gate.site, "--cert", str(desk.cert), "--key", str(desk.key))
+    path.write_text(text.replace("[policy]", '[policy]\naccept = ["site_badge"]\nunknown_clock = "accept"'))
+    config = commissioned.load(path)
+    with turning(Program(config, path)) as program:
+        assert until(lambda: program.loop.tally.accepted and program.loop.tally.rejected >= 2, 30)
+    body = signed_report(config, WELL)
+    report = wire.read(wire.SelftestReport, body)
+    assert isinstance(report, wire.SelftestReport)
+    reasons = {deed.reason for deed in report.deeds if deed.what == "checkin"}
+    assert Reason.UNKNOWN_ISSUER.value in reasons
+    assert [deed.previous for deed in report.deeds if deed.what == "start"] == ["first"]
+    (town.folder / "real.json").write_bytes(body)
+    told = held(town, gate, town.folder / "real.json", capsys, code=1)
+    assert "code_unknown_issuer" not in told["failed"]
+    assert "restarts" in told["failed"]
