@@ -16,6 +16,7 @@ from provisioning.desk import Desk, Settings
 from provisioning.errors import Refused
 from provisioning.verbs.acceptance import Acceptances
 from provisioning.verbs.cards import Cards, Papers
+from provisioning.verbs.fleet import Fleet
 from provisioning.verbs.lookups import Lookups
 from provisioning.verbs.people import Badges, Lists
 from provisioning.verbs.places import Gates, Sites
@@ -85,6 +86,7 @@ def program(desk: Desk) -> typer.Typer:
     group("card", {"write": Cards(desk).write})
     group("badge", {"issue": Badges(desk).issue, "revoke": Badges(desk).revoke, "list": Badges(desk).list})
     group("list", {"publish": Lists(desk).publish})
+    group("fleet", {"report": Fleet(desk).report})
     verb(app, "label", "label", Papers(desk).label)
     verb(app, "poster", "poster", Papers(desk).poster)
     verb(app, "communes", "communes", Lookups(desk).communes)

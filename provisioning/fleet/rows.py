@@ -1,0 +1,47 @@
+"""The report as a table for spreadsheets: one row a gate."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime, timedelta
+from typing import Final
+
+from provisioning.fleet.facts import HERE, Facts, Known
+from provisioning.fleet.figures import is_silent
+
+COLUMNS: Final = (
+    *("gate", "site", "site_name", "kind", "commune", "hotline", "state", "silent", "last_seen", "online", "version"),
+    *("certificate_days", "clock", "decisions", "unreadable", "waiting", "disk_free_mib", "dead_letters", "dropped", "celsius"),
+)
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet would calculate a cell that begins so, and the words come from gates and people."""
+
+
+def table(facts: Facts, at: datetime, silent_after: timedelta) -> bytes:
+    """CSV in UTF-8 with the mark by which spreadsheets know it."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for gate in facts.gates.values():
+        writer.writerow([guarded(cell) for cell in _row(gate, at, silent=is_silent(gate, at, silent_after, heard=facts.heard))])
+    return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def guarded(cell: object) -> object:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
+def _row(gate: Known, at: datetime, *, silent: bool) -> tuple[object, ...]:
+    seen = "" if gate.seen is None else f"{gate.seen + HERE:%Y-%m-%d %H:%M}"
+    days = "" if gate.ends is None else (gate.ends - at).days
+    disk = "" if gate.disk_free_bytes is None else gate.disk_free_bytes >> 20
+    told = (gate.dead_letters, gate.dropped, gate.celsius)
+    return (
+        *(gate.id, gate.site, gate.site_name, gate.kind, gate.commune, gate.hotline, gate.state, "yes" if silent else "", seen),
+        *("" if gate.online is None else str(gate.online).lower(), gate.version or "", days, gate.clock or ""),
+        *("" if value is None else value for value in (gate.decisions, gate.unreadable, gate.waiting)),
+        disk,
+        *("" if value is None else value for value in told),
+    )
