@@ -22,6 +22,7 @@ from provisioning.verbs.people import Badges, Lists
 from provisioning.verbs.places import Gates, Sites
 from provisioning.verbs.province import AuthorityVerbs, Brokers, Doctor, Enrolments
 from provisioning.verbs.service import Commissioning, Leaving, Renewal, Service
+from provisioning.verbs.unseal import Unsealing
 
 HOME: Final = "GATE_PROVISION_HOME"
 LANG: Final = "GATE_PROVISION_LANG"
@@ -87,6 +88,9 @@ def program(desk: Desk) -> typer.Typer:
     group("badge", {"issue": Badges(desk).issue, "revoke": Badges(desk).revoke, "list": Badges(desk).list})
     group("list", {"publish": Lists(desk).publish})
     group("fleet", {"report": Fleet(desk).report})
+    verb(app, "unseal", "unseal", Unsealing(desk).unseal)
+    verb(app, "contacts", "contacts", Unsealing(desk).contacts)
+    verb(app, "unseal-log", "unseal-log", Unsealing(desk).log)
     verb(app, "label", "label", Papers(desk).label)
     verb(app, "poster", "poster", Papers(desk).poster)
     verb(app, "communes", "communes", Lookups(desk).communes)

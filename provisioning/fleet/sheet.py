@@ -16,12 +16,12 @@ from provisioning.paper.sheets import GREY, RED, Sheet
 
 A4_MM: Final = (210.0, 297.0)
 WIDE_MM: Final = 180.0
-HALF_MM: Final = 140.0
+HALF_MM: Final = 165.0
 FOOT_MM: Final = 270.0
 
 
 def report(figures: Figures) -> Sheet:
-    """Three pages: the figures with the communes; kinds, people and troubles; the gates that somebody must see to."""
+    """Three pages: the figures with the communes; kinds of site and people; what is to be mended, and where somebody must go."""
     sheet = Sheet(A4_MM, word(Lang.VI, "title"), figures.at)
     names = commune_names()
     legend = {state: word(Lang.VI, f"state_{state}") for state in (*STATES, SILENT)}
@@ -38,14 +38,14 @@ def report(figures: Figures) -> Sheet:
     if figures.hours:
         below = _heading(sheet, "people", below)
         below = _chart(sheet, charts.people(figures.hours, directions(), "png"), below)
+    sheet.add_page()
     bands = " · ".join(f"{word(Lang.VI, band)}: {count}" for band, count in figures.bands.items())
-    below = sheet.say(bands, (15, _heading(sheet, "certificates", below)), WIDE_MM, 9)
+    below = sheet.say(bands, (15, _heading(sheet, "certificates", 8)), WIDE_MM, 9)
     troubles = " · ".join(f"{word(Lang.VI, f'trouble_{name}')}: {len(gates)}" for name, gates in figures.troubles.items())
     below = sheet.say(troubles, (15, _heading(sheet, "troubles", below)), WIDE_MM, 9)
     versions = " · ".join(f"{version}: {count}" for version, count in list(figures.versions.items())[:12]) or word(Lang.VI, "none")
-    sheet.say(versions, (15, _heading(sheet, "versions", below)), WIDE_MM, 9)
-    sheet.add_page()
-    below = _list(sheet, "silent", figures.silent, 8, HALF_MM)
+    below = sheet.say(versions, (15, _heading(sheet, "versions", below)), WIDE_MM, 9)
+    below = _list(sheet, "silent", figures.silent, below, HALF_MM)
     _list(sheet, "ending_soon", figures.ending, below + 3, FOOT_MM)
     return sheet
 

@@ -141,6 +141,23 @@ class Acceptance(Base):
     document: Mapped[str] = mapped_column(Text)
 
 
+class Unsealing(Base):
+    """One opening of sealed identities: written before anything is opened, and again when it has ended.
+
+    ``digest`` is over this row and the digest of the row before it. ``at`` and ``facts`` are kept as the text that was digested.
+    """
+
+    __tablename__ = "unsealings"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    at: Mapped[str] = mapped_column(String(32))
+    who: Mapped[str] = mapped_column(String(100))
+    verb: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(String(200))
+    facts: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
 class Audit(Base):
     """What somebody did, or tried to do, with the tool."""
 

@@ -26,7 +26,8 @@ from provisioning.registry.tables import Acceptance, Gate, GateState
 from provisioning.verbs.base import Out, Verbs
 
 TARGET_DAYS = 60
-_CHECKS = ("distances", "code_expired", "code_revoked", "code_unknown_issuer", "restarts", *QUESTIONS)
+_PARTS = ("files", "decoders", "camera", "signals", "storage", "space", "clock", "temperature", "power", "certificate", "broker")
+_CHECKS = (*_PARTS, "distances", "code_expired", "code_revoked", "code_unknown_issuer", "restarts", *QUESTIONS)
 
 
 class Acceptances(Verbs):
