@@ -50,6 +50,9 @@ BADGE_KID: Final = 1
 SALT: Final = "salt"
 PUBLIC: Final = "public"
 """The folder of what everybody may have: gates, brokers, officers."""
+NEXT: Final = "next"
+FORMER: Final = "former"
+"""While one root takes over from another (`provisioning.rotation`): the one that comes, and the one that goes."""
 
 
 class Purpose(StrEnum):
@@ -90,9 +93,19 @@ class Authority:
         """An issuer's certificate signed by itself, in PEM: for a broker that must trust this issuer and not its siblings.
 
         OpenSSL follows a chain to a certificate that signs itself; with the root for that, a broker
-        would take claims for gates. Raises Refused (E140, E141).
+        would take claims for gates. While roots change, of both. Raises Refused (E140, E141).
         """
-        return self._read(f"{purpose}.anchor.pem")
+        name = f"{purpose}.anchor.pem"
+        others = [self.folder / one / name for one in (NEXT, FORMER)]
+        return self._read(name) + b"".join(path.read_bytes() for path in others if path.exists())
+
+    def roots(self) -> list[x509.Certificate]:
+        """Those that count now. Raises Refused (E140, E141)."""
+        return x509.load_pem_x509_certificates(self._read(f"{PUBLIC}/root.pem"))
+
+    def lock(self, passphrase: str) -> bytes:
+        """What locks the key files. Raises Refused (E140, E141)."""
+        return _stretched(passphrase, self._read(SALT))
 
     def key(self, purpose: Purpose, passphrase: str) -> PrivateKey:
         """A private key. Raises Refused: E140 without an authority, E141 without the file, E142 for a wrong passphrase."""
@@ -208,16 +221,22 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _fill(folder: Path, name: str, passphrase: bytes, now: datetime) -> None:
+def make_issuers(folder: Path, name: str, lock: bytes, now: datetime) -> x509.Certificate:
+    """A root and what issues under it, as files in a folder. The root's certificate. Raises OSError."""
     root_key = ec.generate_private_key(ec.SECP384R1())
     root = _certificate(f"{name} root", root_key.public_key(), f"{name} root", root_key, now, ROOT_YEARS, path_length=1)
-    _write_pair(folder, Purpose.ROOT, root_key, passphrase, root)
+    _write_pair(folder, Purpose.ROOT, root_key, lock, root)
     for purpose in ISSUERS:
         key = ec.generate_private_key(ec.SECP256R1())
         made = _certificate(f"{name} {purpose}", key.public_key(), f"{name} root", root_key, now, ISSUER_YEARS, path_length=0)
-        _write_pair(folder, purpose, key, passphrase, made)
+        _write_pair(folder, purpose, key, lock, made)
         anchor = _certificate(f"{name} {purpose}", key.public_key(), f"{name} {purpose}", key, now, ISSUER_YEARS, path_length=0)
         _write(folder / f"{purpose}.anchor.pem", anchor.public_bytes(serialization.Encoding.PEM))
+    return root
+
+
+def _fill(folder: Path, name: str, passphrase: bytes, now: datetime) -> None:
+    root = make_issuers(folder, name, passphrase, now)
     signers = {purpose: ed25519.Ed25519PrivateKey.generate() for purpose in SIGNERS}
     sealing = x25519.X25519PrivateKey.generate()
     for purpose, signer in signers.items():

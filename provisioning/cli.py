@@ -72,7 +72,15 @@ def program(desk: Desk) -> typer.Typer:
         app.add_typer(below, name=name)
 
     verb(app, "doctor", "doctor", Doctor(desk).run)
-    group("authority", {"init": AuthorityVerbs(desk).init, "show": AuthorityVerbs(desk).show, "service": AuthorityVerbs(desk).service})
+    group(
+        "authority",
+        {
+            "init": AuthorityVerbs(desk).init,
+            "show": AuthorityVerbs(desk).show,
+            "service": AuthorityVerbs(desk).service,
+            "rotate": AuthorityVerbs(desk).rotate,
+        },
+    )
     site = Sites(desk)
     group("site", {"add": site.add, "list": site.list, "show": site.show, "import": site.bring, "export": site.export})
     group("gate", {"add": Gates(desk).add, "list": Gates(desk).list, "in-service": Service(desk).begin})

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from device.edges.mqtt_values import Peer
 from device.edges.tls import TlsFiles
-from provisioning import authority, doctor
+from provisioning import authority, doctor, rotation
 from provisioning.authority import PUBLIC
 from provisioning.broker.access import gone
 from provisioning.broker.files import ENROL_PORT, mosquitto_files, service
@@ -23,6 +24,12 @@ from provisioning.errors import Refused
 from provisioning.paper import printing, sheets
 from provisioning.plan import Step
 from provisioning.verbs.base import Out, Verbs
+
+_ROTATION: Final = {
+    rotation.Phase.INTRODUCE: ("step.rotate_introduce", "say.rotate_introduce"),
+    rotation.Phase.SWITCH: ("step.rotate_switch", "say.rotate_switch"),
+    rotation.Phase.RETIRE: ("step.rotate_retire", "say.rotate_retire"),
+}
 
 
 class Doctor(Verbs):
@@ -71,6 +78,20 @@ class AuthorityVerbs(Verbs):
         made = service(self.desk.authority, self.desk.passphrase(), name, tuple(host or ()))
         self.write_files("authority service", name, made, out)
 
+    def rotate(
+        self,
+        *,
+        phase: Annotated[rotation.Phase, typer.Option("--phase")],
+        name: Annotated[str, typer.Option("--name")] = "Gia Lai gates 2",
+    ) -> None:
+        """A new root takes over, in three phases."""
+        ours, phrase = self.desk.authority, self.desk.passphrase()
+        rotation.check(ours, self.desk.registry, phase)
+        key, after = _ROTATION[phase]
+        step = Step(key, {"path": ours.folder}, partial(rotation.carry_out, ours, phase, name, phrase))
+        told = {"phase": str(phase), "next": self.desk.words(after)}
+        self.desk.carry_out("authority rotate", name[:64], [step], lambda: told)
+
     def show(self) -> None:
         """The fingerprints."""
         prints = self.desk.authority.fingerprints()
@@ -107,7 +128,7 @@ class Enrolments(Verbs):
         phrase = self.desk.passphrase()
         ours = self.desk.authority
         peer = Peer(host, port, TlsFiles(ours.folder / PUBLIC / "root.pem", cert, key), WORKER)
-        worker = Worker(peer, Bureau(self.desk.registry, FilesIssuer.of(ours, phrase), ours.site_keys(phrase)))
+        worker = Worker(peer, Bureau(self.desk.registry, FilesIssuer.of(ours, phrase), ours.site_keys(phrase), ours.roots()))
         stop = threading.Event()
 
         def end(*_: object) -> None:

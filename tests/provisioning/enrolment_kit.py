@@ -81,7 +81,7 @@ class Province:
 
     def desk(self) -> Desk:
         """Who decides."""
-        return Desk(self.registry, FilesIssuer.of(self.authority, PHRASE), self.authority.site_keys(PHRASE))
+        return Desk(self.registry, FilesIssuer.of(self.authority, PHRASE), self.authority.site_keys(PHRASE), self.authority.roots())
 
     @contextlib.contextmanager
     def brokers(self) -> Iterator[None]:
