@@ -26,7 +26,7 @@ from device.core.pacing import Backoff
 from device.edges.mqtt_client import Connection
 from device.edges.mqtt_values import Arrived, Connected, Ended, Event, Peer, Publication, Subscription
 from device.edges.signer import verify
-from provisioning.enrolment.issuing import Issuer
+from provisioning.enrolment.issuing import Issuer, IssuerFailed
 from provisioning.registry.store import FORWARD, Registry
 from provisioning.registry.tables import Audit, Certificate, Claim, ClaimState, Gate, GateState
 
@@ -56,7 +56,12 @@ class Desk:
     def answer(self, asker: str, request: wire.EnrolRequest, now: datetime | None = None) -> wire.EnrolAnswer | None:
         """What is told to who asks under a claim, or under a gate's own name; nothing where it has said that all is well."""
         now = datetime.now(UTC) if now is None else now
-        return self._enrol(asker, request, now) if wire.is_claim(asker) else self._renew(asker, request, now)
+        try:
+            return self._enrol(asker, request, now) if wire.is_claim(asker) else self._renew(asker, request, now)
+        except IssuerFailed as failed:
+            # Nothing of it is in the registry: the claim is as it was, and the gate asks again by itself.
+            log.error("no certificate for %s: %s", asker, failed)  # noqa: TRY400 - the text says all
+            return None
 
     def _enrol(self, claim: str, request: wire.EnrolRequest, now: datetime) -> wire.EnrolAnswer | None:
         """The first certificate of a gate.
@@ -81,7 +86,7 @@ class Desk:
                 session.add(_audit(gate.id, wrong or "bad_request", {"claim": claim, "board": request.board}))
                 return self._refused(claim, request, der, wrong or "bad_request")
             if row.state == ClaimState.OPEN:
-                chain = self.issuer.issue(gate.id, key)
+                chain = self.issuer.issue(gate.id, x509.load_der_x509_csr(der))
                 row.state, row.key, row.board = ClaimState.ISSUED, _digest(key), request.board
                 row.chain = "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in chain)
                 gate.state, gate.changed = GateState.ENROLLED, now
@@ -110,7 +115,7 @@ class Desk:
                 return self._refused(name, request, der, wrong or "bad_request")
             chain: Sequence[x509.Certificate] = next((one for one in held if one[0].public_key() == key), ())
             if not chain:
-                chain = self.issuer.issue(name, key)
+                chain = self.issuer.issue(name, x509.load_der_x509_csr(der))
                 session.add(_certificate(name, chain))
                 session.add(_audit(name, "issued", {"renewal": "issued", "serial": f"{chain[0].serial_number:x}"}))
             site = gate.site

@@ -17,7 +17,8 @@ from provisioning import authority, doctor, rotation
 from provisioning.authority import PUBLIC
 from provisioning.broker.access import gone
 from provisioning.broker.files import ENROL_PORT, mosquitto_files, service
-from provisioning.enrolment.issuing import FilesIssuer
+from provisioning.enrolment.issuing import FilesIssuer, Issuer
+from provisioning.enrolment.step_ca import StepIssuer
 from provisioning.enrolment.worker import WORKER, Worker
 from provisioning.enrolment.worker import Desk as Bureau
 from provisioning.errors import Refused
@@ -122,13 +123,22 @@ class Enrolments(Verbs):
         cert: Annotated[Path, typer.Option("--cert")],
         key: Annotated[Path, typer.Option("--key")],
         port: Annotated[int, typer.Option("--port")] = ENROL_PORT,
+        step_ca: Annotated[str | None, typer.Option("--step-ca")] = None,
+        step_ca_root: Annotated[Path | None, typer.Option("--step-ca-root")] = None,
+        step_ca_key: Annotated[Path | None, typer.Option("--step-ca-key")] = None,
+        step_ca_provisioner: Annotated[str, typer.Option("--step-ca-provisioner")] = "gates",
     ) -> None:
         """The worker, until SIGTERM or SIGINT."""
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
         phrase = self.desk.passphrase()
         ours = self.desk.authority
         peer = Peer(host, port, TlsFiles(ours.folder / PUBLIC / "root.pem", cert, key), WORKER)
-        worker = Worker(peer, Bureau(self.desk.registry, FilesIssuer.of(ours, phrase), ours.site_keys(phrase), ours.roots()))
+        issuer: Issuer = FilesIssuer.of(ours, phrase)
+        if step_ca is not None:
+            if step_ca_root is None or step_ca_key is None:
+                raise Refused("E133", value="--step-ca", why="--step-ca-root, --step-ca-key")
+            issuer = StepIssuer.of(step_ca, step_ca_root, step_ca_provisioner, step_ca_key)
+        worker = Worker(peer, Bureau(self.desk.registry, issuer, ours.site_keys(phrase), ours.roots()))
         stop = threading.Event()
 
         def end(*_: object) -> None:
