@@ -72,7 +72,7 @@ def program(desk: Desk) -> typer.Typer:
     site = Sites(desk)
     group("site", {"add": site.add, "list": site.list, "show": site.show, "import": site.bring, "export": site.export})
     group("gate", {"add": Gates(desk).add, "list": Gates(desk).list})
-    group("broker", {"mosquitto": Brokers(desk).mosquitto})
+    group("broker", {"mosquitto": Brokers(desk).mosquitto, "rabbitmq": Brokers(desk).rabbitmq})
     group("enrol", {"serve": Enrolments(desk).serve})
     group("card", {"write": Cards(desk).write})
     group("badge", {"issue": Badges(desk).issue, "revoke": Badges(desk).revoke, "list": Badges(desk).list})

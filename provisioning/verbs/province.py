@@ -15,6 +15,7 @@ from device.edges.tls import TlsFiles
 from provisioning import authority, doctor
 from provisioning.authority import PUBLIC
 from provisioning.broker.files import ENROL_PORT, mosquitto_files, service
+from provisioning.broker.rabbitmq import rabbitmq_files
 from provisioning.enrolment.issuing import FilesIssuer
 from provisioning.enrolment.worker import WORKER, Worker
 from provisioning.enrolment.worker import Desk as Bureau
@@ -88,6 +89,18 @@ class Brokers(Verbs):
         """Two brokers of one machine."""
         made = mosquitto_files(self.desk.authority, self.desk.passphrase(), host, out.absolute(), data)
         self.write_files("broker mosquitto", host[0], made, out.absolute())
+
+    def rabbitmq(
+        self,
+        host: Annotated[list[str], typer.Option("--host")],
+        node: Annotated[list[str], typer.Option("--node")],
+        out: Out = Path("rabbitmq"),
+        etc: Annotated[Path, typer.Option("--etc")] = Path("/etc/rabbitmq"),
+    ) -> None:
+        """The gates' broker on several machines, which find the files in ``etc``."""
+        gates = self.desk.registry.gates()
+        made = rabbitmq_files(self.desk.authority, self.desk.passphrase(), host, node, gates, etc)
+        self.write_files("broker rabbitmq", host[0], made, out.absolute())
 
 
 class Enrolments(Verbs):
