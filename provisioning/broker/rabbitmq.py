@@ -27,6 +27,8 @@ ADVANCED: Final = """\
 %% A client's id is its certificate's name; rabbitmq.conf has no word for this. Without it a gate could throw another out.
 [{rabbitmq_mqtt, [{ssl_cert_client_id_from, common_name}]}].
 """
+EXCHANGES: Final = ("amq.topic", "")
+"""Through which messages go: a will waits for its delay in a queue that is reached through the unnamed one, and its topic is judged there."""
 _NODE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _VHOST: Final = "/"
 _LEVEL: Final = r"[^.#]+"
@@ -104,7 +106,9 @@ def definitions(gates: Iterable[Gate]) -> str:
         "users": [_user(name) for name in rules],
         "permissions": [_sessions(name) for name in rules],
         "topic_permissions": [
-            {"user": name, "vhost": _VHOST, "exchange": "amq.topic", "write": write, "read": read} for name, (write, read) in rules.items()
+            {"user": name, "vhost": _VHOST, "exchange": exchange, "write": write, "read": read}
+            for name, (write, read) in rules.items()
+            for exchange in EXCHANGES
         ],
         # A full session refuses what is new, and its sender is told: what was taken is kept.
         "policies": [
@@ -135,4 +139,10 @@ def _user(name: str) -> Mapping[str, object]:
 def _sessions(name: str) -> Mapping[str, str]:
     """The queues of its own session and of its will; and messages to and from the exchange, as far as its topics go."""
     queues = rf"mqtt-subscription-{re.escape(name)}qos[01]|mqtt-will-{re.escape(name)}"
-    return {"user": name, "vhost": _VHOST, "configure": f"^(?:{queues})$", **dict.fromkeys(("write", "read"), rf"^(?:{queues}|amq\.topic)$")}
+    return {
+        "user": name,
+        "vhost": _VHOST,
+        "configure": f"^(?:{queues})$",
+        "write": rf"^(?:{queues}|amq\.topic|amq\.default)$",
+        "read": rf"^(?:{queues}|amq\.topic)$",
+    }

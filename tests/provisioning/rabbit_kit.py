@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +73,7 @@ class Cluster:
         """Until its port answers. Fails with the node's last words."""
         end = time.monotonic() + READY_S
         while True:
-            with contextlib.suppress(OSError), contextlib.closing(_connect(self.ports[name])):
+            with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.ports[name]), timeout=0.2):
                 return
             assert time.monotonic() < end, self.words(name)
             assert self._running[name].poll() is None, self.words(name)
@@ -114,8 +114,3 @@ class Cluster:
                 _quiet(folder, *command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**self._environment(), **more, **near}
             )
 
-
-def _connect(port: int) -> contextlib.AbstractContextManager[object]:
-    import socket
-
-    return socket.create_connection((LOOPBACK, port), timeout=0.2)
