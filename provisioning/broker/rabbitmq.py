@@ -28,7 +28,7 @@ ADVANCED: Final = """\
 [{rabbitmq_mqtt, [{ssl_cert_client_id_from, common_name}]}].
 """
 EXCHANGES: Final = ("amq.topic", "")
-"""Through which messages go: a will waits for its delay in a queue that is reached through the unnamed one, and its topic is judged there."""
+"""Through which messages go: a will waits for its delay in a queue behind the unnamed one, and its topic is judged there."""
 _NODE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _VHOST: Final = "/"
 _LEVEL: Final = r"[^.#]+"

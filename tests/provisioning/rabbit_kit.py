@@ -113,4 +113,3 @@ class Cluster:
             self._running[name] = subprocess.Popen(
                 _quiet(folder, *command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**self._environment(), **more, **near}
             )
-
