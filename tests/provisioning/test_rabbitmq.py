@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -34,6 +35,7 @@ from tests.provisioning.test_brokers import Client
 from tests.provisioning.test_registry import a_gate, a_site
 
 ONE, OTHER = "g1111", "g2222"
+BAD_PASSWORD = 0x86
 SAYS = [
     (ONE, "gates/v1/g1111/up/checkin", True),
     (ONE, "gates/v1/g1111/up/cmd/1", True),
@@ -174,8 +176,8 @@ class Town:
         return Peer(LOOPBACK, self.cluster.ports[NAMES[node]], self.province.papers(name, issuer), name)
 
 
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Town]:
     """Three real nodes with the written files."""
     if os.geteuid() != 0:
         pytest.skip("the laboratory needs root")
@@ -183,17 +185,26 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         lower = prepare("rabbitmq")
     except subprocess.CalledProcessError:
         pytest.skip("there is no Debian 13 folder with RabbitMQ, and tests/lab/prepare rabbitmq could not make one")
-    one = province(tmp_path_factory.mktemp("rabbit"))
+    one = province(folder)
     site, gates = a_site(), []
     for name, state in ((ONE, GateState.IN_SERVICE), (OTHER, GateState.WRITTEN), ("g3333", GateState.REVOKED)):
         gate = a_gate(site, state)
         gate.id = name
         gates.append(gate)
     files = rabbitmq.rabbitmq_files(one.authority, PHRASE, [LOOPBACK], NAMES, gates, ETC)
-    cluster = Cluster(lower, one.folder, files)
-    with cluster.running():
-        yield Town(one, cluster)
-    one.registry.close()
+    cluster = Cluster(lower, folder, files)
+    try:
+        with cluster.running():
+            yield Town(one, cluster)
+    finally:
+        one.registry.close()
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """For the tests that leave all nodes alive."""
+    with running(tmp_path_factory.mktemp("rabbit")) as one:
+        yield one
 
 
 class Line:
@@ -268,9 +279,9 @@ class TestRealServer:
         """No default user, no port but MQTT's and the nodes' own; nothing of the configuration was unknown to it."""
         users = {line.split("\t")[0] for line in town.cluster.ctl("list_users", "--no-table-headers").splitlines()}
         assert users == {ONE, OTHER, "collector", "desk"}
-        listeners = json.loads(town.cluster.ctl("listeners", "--formatter", "json"))["listeners"]
-        assert {one["protocol"] for one in listeners} == {"mqtt/ssl", "clustering"}
-        assert len(json.loads(town.cluster.ctl("cluster_status", "--formatter", "json"))["running_nodes"]) == 3
+        status = json.loads(town.cluster.ctl("cluster_status", "--formatter", "json"))
+        assert {one["protocol"] for node in status["listeners"].values() for one in node} == {"mqtt/ssl", "clustering"}
+        assert sorted(status["running_nodes"]) == sorted(NAMES)
 
     @pytest.mark.parametrize(("user", "topic", "allowed"), SAYS)
     def test_who_may_say_what(self, town: Town, user: str, topic: str, allowed: bool) -> None:  # noqa: FBT001 - a parameter of the case
@@ -322,9 +333,8 @@ class TestRealServer:
                 return client
 
         line = Line(town.peer(ONE, Purpose.GATES), WithPassword)
-        if isinstance(line.first, Connected):
-            assert line.say("gates/v1/g2222/down/cmd/1") is None
-        line.bye()
+        assert isinstance(line.first, Ended)
+        assert (line.first.reason, line.first.code) == ("refused", BAD_PASSWORD)
 
     def test_a_gate_cannot_take_anothers_name(self, town: Town) -> None:
         """A client's id is its certificate's name, so it neither throws another out nor gets its messages."""
@@ -334,29 +344,25 @@ class TestRealServer:
             assert isinstance(liar.first, Ended)
             assert not one.ended()
 
-    def test_a_session_outlives_a_node(self, town: Town) -> None:
+    def test_a_session_outlives_a_node(self, tmp_path: Path) -> None:
         """Messages wait for a gate that was gone, eight unanswered at a time, and are there again when a node is lost."""
-        line = Line(hearing(town.peer(ONE, Purpose.GATES, 1), "gates/v1/g1111/down/cmd/+", session_s=120))
-        line.arrived()
-        line.drop()
-        desk = Line(town.peer("desk", node=0))
-        topics = [f"gates/v1/g1111/down/cmd/{number}" for number in range(20)]
-        assert {desk.say(topic) for topic in topics} == {0}
-        desk.bye()
-        again = Line(hearing(town.peer(ONE, Purpose.GATES, 2), "gates/v1/g1111/down/cmd/+", session_s=120))
-        assert isinstance(again.first, Connected)
-        assert again.first.session_present
-        assert [one.topic for one in again.arrived()] == topics[:8]
-        again.drop()
-        town.cluster.kill(NAMES[2])
-        try:
+        with running(tmp_path) as town:
+            line = Line(hearing(town.peer(ONE, Purpose.GATES, 1), "gates/v1/g1111/down/cmd/+", session_s=120))
+            line.arrived()
+            line.drop()
+            desk = Line(town.peer("desk", node=0))
+            topics = [f"gates/v1/g1111/down/cmd/{number}" for number in range(20)]
+            assert {desk.say(topic) for topic in topics} == {0}
+            desk.bye()
+            again = Line(hearing(town.peer(ONE, Purpose.GATES, 2), "gates/v1/g1111/down/cmd/+", session_s=120))
+            assert isinstance(again.first, Connected)
+            assert again.first.session_present
+            assert [one.topic for one in again.arrived()] == topics[:8]
+            again.drop()
+            town.cluster.kill(NAMES[2])
             last = town.peer(ONE, Purpose.GATES, 0)
             with Client(last.port, last.tls, ONE) as client:
                 assert [one.topic for one in client.messages(3)] == topics
-        finally:
-            town.cluster.launch(NAMES[2])
-            town.cluster.wait(NAMES[2])
-            town.cluster.ctl("await_online_nodes", "3")
 
     def test_a_will_waits_and_is_judged(self, town: Town) -> None:
         """It comes after its delay, not when the gate is back; one in another's name never comes."""
