@@ -33,6 +33,10 @@ _NODE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}@[a-z0-9](?:[a-z0-9.-]{0,251}[a
 _VHOST: Final = "/"
 _LEVEL: Final = r"[^.#]+"
 _CONF: Final = """\
+# All files belong to root:rabbitmq and may be read by that group, server.key.pem by nobody else.
+# The definitions are read when a node starts. While the cluster runs, on one node, after each new edition of the files:
+#   rabbitmqctl import_definitions {etc}/definitions.json
+#   xargs -r -n 1 rabbitmqctl delete_user <{etc}/former-gates.txt    (an import deletes nobody)
 # The nodes' own ports (4369 and 25672) are for the nodes alone: keep them behind a firewall, and one cookie on all nodes.
 listeners.tcp = none
 mqtt.listeners.tcp = none
