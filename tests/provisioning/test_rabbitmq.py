@@ -31,7 +31,7 @@ from provisioning.registry.tables import GateState
 from tests.lab.folder import prepare
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 from tests.provisioning.rabbit_kit import ETC, NAMES, Cluster
-from tests.provisioning.test_brokers import Client
+from tests.provisioning.test_brokers import NOBODY, Client
 from tests.provisioning.test_registry import a_gate, a_site
 
 ONE, OTHER = "g1111", "g2222"
@@ -363,9 +363,13 @@ class TestRealServer:
             assert not one.ended()
 
     def test_a_gate_whose_user_is_deleted_is_out(self, town: Town) -> None:
-        """At once, and it does not come back; to read the definitions again deletes nobody."""
+        """At once, and it does not come back. Definitions in which it is not change nothing for it."""
         line = Line(town.peer(LEAVING, Purpose.GATES, 1))
         assert isinstance(line.first, Connected)
+        rules = json.loads(rabbitmq.definitions([]))
+        (town.cluster.scratch / "ctl" / "upper" / "new.json").write_text(json.dumps(rules), encoding="utf-8")
+        town.cluster.ctl("import_definitions", "/new.json")
+        assert line.say(f"gates/v1/{LEAVING}/up/checkin") in {0, NOBODY}
         town.cluster.ctl("delete_user", LEAVING)
         assert isinstance(line.next(), Ended)
         assert isinstance(Line(town.peer(LEAVING, Purpose.GATES, 1)).first, Ended)
