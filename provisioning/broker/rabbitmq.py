@@ -27,8 +27,6 @@ ADVANCED: Final = """\
 %% A client's id is its certificate's name; rabbitmq.conf has no word for this. Without it a gate could throw another out.
 [{rabbitmq_mqtt, [{ssl_cert_client_id_from, common_name}]}].
 """
-EXCHANGES: Final = ("amq.topic", "")
-"""Through which messages go: a will waits for its delay in a queue behind the unnamed one, and its topic is judged there."""
 _NODE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}@[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _VHOST: Final = "/"
 _LEVEL: Final = r"[^.#]+"
@@ -110,9 +108,7 @@ def definitions(gates: Iterable[Gate]) -> str:
         "users": [_user(name) for name in rules],
         "permissions": [_sessions(name) for name in rules],
         "topic_permissions": [
-            {"user": name, "vhost": _VHOST, "exchange": exchange, "write": write, "read": read}
-            for name, (write, read) in rules.items()
-            for exchange in EXCHANGES
+            {"user": name, "vhost": _VHOST, "exchange": "amq.topic", "write": write, "read": read} for name, (write, read) in rules.items()
         ],
         # A full session refuses what is new, and its sender is told: what was taken is kept.
         "policies": [
@@ -141,7 +137,10 @@ def _user(name: str) -> Mapping[str, object]:
 
 
 def _sessions(name: str) -> Mapping[str, str]:
-    """The queues of its own session and of its will; and messages to and from the exchange, as far as its topics go."""
+    """The queues of its own session and of its will; and messages to and from the exchange, as far as its topics go.
+
+    A will waits for its delay in a queue behind the default exchange. By MQTT nothing else goes there, and its topic is judged like others.
+    """
     queues = rf"mqtt-subscription-{re.escape(name)}qos[01]|mqtt-will-{re.escape(name)}"
     return {
         "user": name,
