@@ -46,6 +46,7 @@ SAYS = [
     (ONE, "gates/v1/g1111/down/ack", False),
     (ONE, "gates/v1/all/down/list/staff", False),
     (ONE, "gates/v1/g1111", False),
+    (ONE, "gates/v1/g1111/upper/checkin", False),
     (ONE, "x/gates/v1/g1111/up/checkin", False),
     (ONE, "enrol/claim-g1111-00/up", False),
     ("collector", "gates/v1/g1111/down/ack", True),
