@@ -90,7 +90,7 @@ def program(desk: Desk) -> typer.Typer:
     verb(app, "rotate", "rotate", Renewal(desk).rotate)
     verb(app, "revoke", "revoke", Leaving(desk).revoke)
     verb(app, "decommission", "decommission", Leaving(desk).decommission)
-    group("broker", {"mosquitto": Brokers(desk).mosquitto, "access": Leaving(desk).access})
+    group("broker", {"mosquitto": Brokers(desk).mosquitto, "access": Leaving(desk).access, "rabbitmq": Brokers(desk).rabbitmq})
     group("enrol", {"serve": Enrolments(desk).serve})
     group("card", {"write": Cards(desk).write})
     group("badge", {"issue": Badges(desk).issue, "revoke": Badges(desk).revoke, "list": Badges(desk).list})

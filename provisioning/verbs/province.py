@@ -17,6 +17,7 @@ from provisioning import authority, doctor, rotation
 from provisioning.authority import PUBLIC
 from provisioning.broker.access import gone
 from provisioning.broker.files import ENROL_PORT, mosquitto_files, service
+from provisioning.broker.rabbitmq import rabbitmq_files
 from provisioning.enrolment.issuing import FilesIssuer, Issuer
 from provisioning.enrolment.step_ca import StepIssuer
 from provisioning.enrolment.worker import WORKER, Worker
@@ -111,6 +112,18 @@ class Brokers(Verbs):
         """Two brokers of one machine."""
         made = mosquitto_files(self.desk.authority, self.desk.passphrase(), host, out.absolute(), data, gone(self.desk.registry))
         self.write_files("broker mosquitto", host[0], made, out.absolute())
+
+    def rabbitmq(
+        self,
+        host: Annotated[list[str], typer.Option("--host")],
+        node: Annotated[list[str], typer.Option("--node")],
+        out: Out = Path("rabbitmq"),
+        etc: Annotated[Path, typer.Option("--etc")] = Path("/etc/rabbitmq"),
+    ) -> None:
+        """The gates' broker on several machines, which find the files in ``etc``."""
+        gates = self.desk.registry.gates()
+        made = rabbitmq_files(self.desk.authority, self.desk.passphrase(), host, node, gates, etc)
+        self.write_files("broker rabbitmq", host[0], made, out.absolute())
 
 
 class Enrolments(Verbs):
