@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -128,7 +132,18 @@ class Province:
             thread.join(10)
 
 
-def province(folder: Path) -> Province:
-    """A new one."""
+def province(folder: Path, *, stranger: bool = False) -> Province:
+    """A new one. All but a ``stranger`` have the same authority, because stretching its passphrase takes long."""
     registry = Registry(f"sqlite:///{folder / 'registry.sqlite'}")
-    return Province(folder, make(folder / "authority", "Test", PHRASE), registry)
+    if stranger:
+        return Province(folder, make(folder / "authority", "Stranger", PHRASE), registry)
+    shutil.copytree(_authority(), folder / "authority")
+    return Province(folder, Authority(folder / "authority"), registry)
+
+
+@functools.cache
+def _authority() -> Path:
+    """Made once in this process, and removed at its end."""
+    folder = Path(tempfile.mkdtemp(prefix="gate-authority-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return make(folder / "authority", "Test", PHRASE).folder

@@ -203,7 +203,7 @@ def test_a_foreign_an_old_and_a_torn_card_are_refused(town: Province, tmp_path: 
         enrol(torn, 0)
     # A gate that was set up before takes no card of another province.
     (tmp_path / "other").mkdir()
-    other = province(tmp_path / "other")
+    other = province(tmp_path / "other", stranger=True)
     foreign = other.places(other.gate())
     mine = town.places(town.gate(), "mine")
     mine.etc.mkdir()
@@ -293,7 +293,7 @@ def test_an_answer_that_is_not_right_is_refused_by_the_gate(town: Province, tmp_
     root = places.card / "root.pem"
     if fault == "root":
         (tmp_path / "other").mkdir()
-        stranger = province(tmp_path / "other")
+        stranger = province(tmp_path / "other", stranger=True)
         root = stranger.authority.folder / "public" / "root.pem"
         stranger.registry.close()
     own, name = (other if fault in {"key", "site key"} else key), ("gother" if fault == "name" else gate.id)

@@ -288,7 +288,6 @@ def _purpose(user: str) -> Purpose:
 
 
 @pytest.mark.lab
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 class TestRealServer:
     """RabbitMQ 4 with the written files."""

@@ -240,7 +240,7 @@ def test_a_root_that_takes_over_comes_with_a_renewal(enrolled: tuple[Gate, Place
     """Two roots are known at once, and the second comes over a line that the first vouches for."""
     _, places = enrolled
     (tmp_path / "next").mkdir()
-    other = province(tmp_path / "next")
+    other = province(tmp_path / "next", stranger=True)
     roots = (town.authority.certificate(Purpose.ROOT), other.authority.certificate(Purpose.ROOT))
     answer = wire.EnrolAnswer(
         gate="g",
