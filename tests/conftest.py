@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 # No example has a deadline: a busy machine is no fault. `quick` and `ci` always try the same examples, so that a red run
 # can be repeated; `long` searches. HYPOTHESIS_PROFILE or `pytest --hypothesis-profile` chooses.
 settings.register_profile("quick", deadline=None, max_examples=20, derandomize=True, database=None)
-settings.register_profile("ci", settings.get_profile("quick"), max_examples=200)
+settings.register_profile("ci", settings.get_profile("quick"), max_examples=100)
 settings.register_profile(
     "long", deadline=None, max_examples=5_000, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -288,6 +288,7 @@ def _purpose(user: str) -> Purpose:
 
 
 @pytest.mark.lab
+@pytest.mark.fleet
 @pytest.mark.timeout(600)
 class TestRealServer:
     """RabbitMQ 4 with the written files."""
