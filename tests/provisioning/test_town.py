@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import typer
 
 import provisioning
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
-from provisioning.cli import main
+from provisioning.cli import main, program
+from provisioning.desk import Desk, Settings
 from tests.provisioning.enrolment_kit import PHRASE
 from tests.provisioning.test_card import pi_card
 
@@ -128,3 +130,21 @@ def test_a_program_is_not_called_like_a_gate(
     assert main(["authority", "init", "--yes"]) == 0
     assert main(["authority", "service", name, "--out", str(tmp_path), "--yes"]) == 2
     assert "E147" in capsys.readouterr().err
+
+
+GUIDES: Final = sorted((Path(provisioning.__file__).parent / "guides").glob("*.md"))
+VERB: Final = re.compile(r"`((?:gate-provision )?[a-z-]+(?: [a-z-]+)?)(?: --[a-z` -]+)?`")
+
+
+def test_the_guides_name_only_verbs_that_there_are() -> None:
+    """Whoever reads a handbook types what stands in it."""
+    desk = Desk(Settings(Path()))
+    group = typer.main.get_group(program(desk))
+    verbs = {name: set(getattr(command, "commands", {})) for name, command in group.commands.items()}
+    known = set(verbs) | {f"{name} {one}" for name, below in verbs.items() for one in below}
+    for guide in GUIDES:
+        for word in VERB.findall(guide.read_text(encoding="utf-8")):
+            first = word.removeprefix("gate-provision ").split()
+            if first[0] in verbs and first[0] != "gate":
+                assert " ".join(first) in known, f"{guide.name}: {word}"
+    assert len(GUIDES) == 3
