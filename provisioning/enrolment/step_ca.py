@@ -1,7 +1,7 @@
 """Smallstep's step-ca as who signs gates' certificates.
 
 The exchange, as step-ca's own source has it (api/sign.go, authority/provisioner/jwk.go):
-``POST {url}/1.0/sign`` over TLS with the JSON object ``{"csr": PEM, "ott": JWT}``.
+``POST {url}/1.0/sign`` over TLS with the JSON object ``{"csr": PEM, "ott": JWT, "notBefore": …, "notAfter": …}``.
 The one-time token is signed with the key of a JWK provisioner (ES256, ``kid``
 of that key) and says ``iss`` the provisioner's name, ``aud`` the address asked,
 ``sub`` and ``sans`` the gate, ``iat``, ``nbf``, ``exp`` and a random ``jti``. step-ca
@@ -29,11 +29,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.edges.tls import context_for
-from provisioning.enrolment.issuing import IssuerFailed
+from provisioning.enrolment.issuing import DAYS, IssuerFailed
 from provisioning.errors import Refused
 
 TOKEN_LIFE_S: Final = 300
 TIMEOUT_S: Final = 10.0
+LIFE: Final = {"notBefore": "-1h", "notAfter": f"{DAYS * 24}h"}
+"""Without it step-ca gives a day. The provisioner has to allow it (``maxTLSCertDuration``), or the CA refuses."""
 ANSWER_LIMIT_BYTES: Final = 64 << 10
 
 
@@ -54,14 +56,15 @@ class StepIssuer:
             found = jwt.PyJWK(json.loads(jwk.read_text(encoding="utf-8")), algorithm="ES256")
             context = context_for(root)
         except (OSError, ValueError, jwt.PyJWTError) as error:
-            raise Refused("E195", path=jwk, why=error) from error
+            # Only the kind of it: PyJWT's words may repeat the key.
+            raise Refused("E195", path=jwk, why=type(error).__name__) from None
         if not isinstance(found.key, ec.EllipticCurvePrivateKey) or not found.key_id or not url.startswith("https://"):
             raise Refused("E195", path=jwk, why="https, EC P-256, kid")
         return cls(url.rstrip("/"), context, provisioner, found.key, found.key_id)
 
     def issue(self, gate: str, csr: x509.CertificateSigningRequest) -> Sequence[x509.Certificate]:
         """See ``Issuer``."""
-        asked = {"csr": csr.public_bytes(serialization.Encoding.PEM).decode(), "ott": self._token(gate)}
+        asked = {"csr": csr.public_bytes(serialization.Encoding.PEM).decode(), "ott": self._token(gate), **LIFE}
         told = self._ask(json.dumps(asked).encode())
         try:
             chain = [x509.load_pem_x509_certificate(pem.encode()) for pem in told["certChain"]]

@@ -78,6 +78,7 @@ class StepCa:
         if not csr.is_signature_valid or names != [claims["sub"]] or claims["sans"] != names or claims["jti"] in self.used:
             return 403
         assert claims["exp"] - claims["iat"] <= 300
+        assert (asked["notBefore"], asked["notAfter"]) == ("-1h", "2160h")
         self.used.add(claims["jti"])
         key = csr.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)

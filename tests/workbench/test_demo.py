@@ -96,7 +96,7 @@ def test_the_selftest_tries_every_part(tmp_path: Path, capsys: pytest.CaptureFix
     code, rows = selftest(Stage(tmp_path / "gate", f"folder:{frames}"), capsys)
     assert code == 0, rows
     assert set(rows) == {"files", "decoders", "camera", "signals", "storage", "space", "clock", "temperature", "power"}
-    assert rows["camera"]["value"] == "folder: 320x240, mean brightness 100"
+    assert rows["camera"]["value"] == "folder: 320x240, mean brightness 100, sharpness 0"
     assert "zbar" in rows["decoders"]["value"]
     assert all(row["value"] for row in rows.values())
 
