@@ -7,6 +7,7 @@ import hashlib
 import logging
 import queue
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self, TypeAlias, TypeVar
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from device.core import broker_codes, wire
+from device.core.pacing import Backoff
 from device.edges.chain import check_chain
 from device.edges.files import replace_durably, sync_folder
 from device.edges.mqtt_client import Connection
@@ -31,7 +33,22 @@ SITE_KEY: Final = "gate.site-key"
 ANSWER_S: Final = 30.0
 
 _Got: TypeAlias = "queue.SimpleQueue[Event]"
+Done = TypeVar("Done")
 _EventT = TypeVar("_EventT", Connected, Subscribed, Answered, Arrived)
+
+
+def until_done(attempt: Callable[[], Done], backoff: Backoff, wait_s: float, undone: str) -> Done:
+    """Attempt until it works, or ``wait_s`` has passed. Raises EnrolmentRefused, which begins with ``undone``, for the last NotNow."""
+    end_s = time.monotonic() + wait_s
+    while True:
+        try:
+            return attempt()
+        except NotNow as why:
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                raise EnrolmentRefused(f"{undone}: {why}") from None
+            log.warning("%s: %s", undone, why)
+            time.sleep(min(backoff.next_s(), left_s))
 
 
 class NotNow(Exception):

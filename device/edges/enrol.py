@@ -34,7 +34,6 @@ from device.edges.certifying import (
     KEY,
     SITE_KEY,
     Line,
-    NotNow,
     ask,
     chain_in,
     finish_swap,
@@ -43,6 +42,7 @@ from device.edges.certifying import (
     request_of,
     site_key_in,
     swap,
+    until_done,
 )
 from device.edges.commissioning import board_serial, forget
 from device.edges.files import read_plain, replace_durably, sync_folder
@@ -89,18 +89,8 @@ def enrol(places: Places, wait_s: float) -> str:
     places.store.mkdir(parents=True, exist_ok=True, mode=0o700)
     places.etc.mkdir(parents=True, exist_ok=True)
     backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S, random.uniform)
-    end_s = time.monotonic() + wait_s
-    while True:
-        try:
-            _attempt(places, bundle)
-        except NotNow as why:
-            left_s = end_s - time.monotonic()
-            if left_s <= 0:
-                raise EnrolmentRefused(f"{bundle.gate}: not enrolled yet: {why}") from None
-            log.warning("not enrolled yet: %s", why)
-            time.sleep(min(backoff.next_s(), left_s))
-        else:
-            return bundle.gate
+    until_done(lambda: _attempt(places, bundle), backoff, wait_s, f"{bundle.gate}: not enrolled yet")
+    return bundle.gate
 
 
 def read_bundle(places: Places) -> wire.Bundle:

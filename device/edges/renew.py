@@ -29,7 +29,6 @@ from device.edges.certifying import (
     KEY,
     SITE_KEY,
     Line,
-    NotNow,
     ask,
     chain_in,
     finish_swap,
@@ -38,6 +37,7 @@ from device.edges.certifying import (
     request_of,
     site_key_in,
     swap,
+    until_done,
 )
 from device.edges.commissioning import CERTIFICATE
 from device.edges.enrol import CONFIG, ROOT
@@ -80,16 +80,8 @@ def renew(etc: Path, store: Path, wait_s: float, *, now_s: float | None = None, 
     if not early and now_s < start_s + (end_s - start_s) / SHARE:
         return Renewed(config.gate.id, used[0].not_valid_after_utc, done=False)
     backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S, random.uniform)
-    limit_s = time.monotonic() + wait_s
-    while True:
-        try:
-            return Renewed(config.gate.id, _attempt(config, etc, store, used), done=True)
-        except NotNow as why:
-            left_s = limit_s - time.monotonic()
-            if left_s <= 0:
-                raise EnrolmentRefused(f"{config.gate.id}: not renewed yet: {why}") from None
-            log.warning("not renewed yet: %s", why)
-            time.sleep(min(backoff.next_s(), left_s))
+    ends = until_done(lambda: _attempt(config, etc, store, used), backoff, wait_s, f"{config.gate.id}: not renewed yet")
+    return Renewed(config.gate.id, ends, done=True)
 
 
 def _attempt(config: GateConfig, etc: Path, store: Path, used: list[x509.Certificate]) -> datetime:
