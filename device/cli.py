@@ -138,7 +138,7 @@ def status(options: argparse.Namespace) -> int:
 
 def selftest(options: argparse.Namespace) -> int:
     """Try every part once."""
-    from device.config import load
+    from device.commissioned import load
     from device.workbench.selftest import run_selftest
 
     return run_selftest(load(_config(options)), as_json=options.json, report=options.report)

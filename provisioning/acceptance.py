@@ -32,7 +32,7 @@ DISTANCES: Final = 3
 """The good code is held up at so many distances."""
 RESTARTS: Final = 3
 """Two pulled plugs and one stall that the watchdog ended."""
-OLDEST: Final = timedelta(hours=24)
+OLDEST: Final = timedelta(hours=wire.DEEDS_H)
 AHEAD: Final = timedelta(minutes=10)
 """A gate's clock may be so much ahead of the laptop's."""
 
@@ -119,11 +119,12 @@ def read_answers(path: Path) -> Mapping[str, bool]:
 
 def province_deeds(path: Path, report: wire.SelftestReport) -> list[wire.Deed]:
     """What the province's collector holds of the gate's present epoch: the gate may have forgotten it since. Raises Refused (E130)."""
-    asked = "SELECT seq, body FROM events WHERE gate = ? AND epoch = ? ORDER BY seq DESC LIMIT ?"
+    asked = "SELECT seq, body FROM events WHERE gate = ? AND epoch = ? AND time >= ? ORDER BY seq DESC LIMIT ?"
+    since = wire.time_text((wire.seconds_of(report.time) - wire.DEEDS_H * 3600) * 1_000_000_000)
     found = []
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as store:
-            rows = store.execute(asked, (report.gate, report.epoch, wire.DEEDS_LIMIT)).fetchall()
+            rows = store.execute(asked, (report.gate, report.epoch, since, wire.DEEDS_LIMIT)).fetchall()
     except sqlite3.Error as error:
         raise Refused("E130", path=path, why=error) from error
     for seq, body in rows:

@@ -133,7 +133,10 @@ def signed_report(config: GateConfig, rows: list[Row]) -> bytes:
 
 
 def _deeds(journal: JournalReader) -> Iterator[wire.Deed]:
+    since_ns = time.time_ns() - wire.DEEDS_H * 3_600_000_000_000
     for recorded in journal.events(wire.DEEDS_LIMIT):
+        if recorded.stamp.time_ns < since_ns:
+            continue
         data = recorded.stored.data
         if recorded.stored.channel is Channel.CHECKIN:
             yield wire.Deed(seq=recorded.stored.seq, what="checkin", decision=str(data["decision"]), reason=str(data["reason"]))

@@ -104,7 +104,6 @@ class Acceptances(Verbs):
         kept = Acceptance(gate=row.id, at=now, who=by, well=found.well, document=document.decode())
         failed = [line.check for line in found.lines if line.grade == "fail"]
         result = desk.words("say.passed" if found.well else "say.failed")
-        # A gate that serves already stays in service only as long as it passes.
         state = GateState.ACCEPTED if found.well else row.state
         paper, signed = stem.with_suffix(".pdf"), stem.with_suffix(".json")
         steps = [

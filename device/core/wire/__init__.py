@@ -69,7 +69,7 @@ from device.core.wire.messages import (
     TrustList,
     gathered,
 )
-from device.core.wire.selftest import DEEDS_LIMIT, Deed, SelftestReport, Tried
+from device.core.wire.selftest import DEEDS_H, DEEDS_LIMIT, Deed, SelftestReport, Tried
 from device.core.wire.topics import ALL, Topic, down, down_filter, is_gate, parse_topic, part, source, up
 
 __all__ = [
@@ -78,6 +78,7 @@ __all__ = [
     "BLOB_LIMIT_BYTES",
     "CHECKIN_TYPE",
     "CLAIM_PREFIX",
+    "DEEDS_H",
     "DEEDS_LIMIT",
     "RANGES_LIMIT",
     "RENEWAL_PROOF",

@@ -9,6 +9,8 @@ from pydantic import Field
 from device.core.wire.base import Code, Count, Heard, Moment, Name, Uuid, Version
 
 DEEDS_LIMIT = 2_000
+DEEDS_H = 24
+"""Tries count for so many hours."""
 
 
 class Tried(Heard):
@@ -39,4 +41,4 @@ class SelftestReport(Heard):
     epoch: Uuid
     rows: Annotated[list[Tried], Field(max_length=50)]
     deeds: Annotated[list[Deed], Field(max_length=DEEDS_LIMIT)]
-    """Of the last hours, oldest first. What the province has already confirmed may be missing."""
+    """Of the last 24 hours, oldest first. What the province has already confirmed may be missing."""
