@@ -1,11 +1,11 @@
-"""Check-ins of one place and one span of time, from the collector's file. All of it was made by gates: nothing is believed unread."""
+"""Check-ins of places and one span of time, from the collector's file. All of it was made by gates: nothing is believed unread."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,35 +37,34 @@ class CheckIn:
 
 @dataclass(slots=True)
 class Slice:
-    """All that a place has of a span, in order of time. ``damaged`` counts events that could not be read."""
+    """All that the places have of a span, by place, each in order of time. ``damaged`` counts events that could not be read."""
 
-    checkins: list[CheckIn] = field(default_factory=list)
+    places: dict[str, list[CheckIn]] = field(default_factory=dict)
     damaged: int = 0
-    digest: str = ""
-    """SHA-256 over the ids of the events: which data it was."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """By place, SHA-256 over the ids of the events: which data it was."""
 
 
-def read(path: Path, site: str, start: datetime, end: datetime) -> Slice:
-    """Raises Refused (E206) for a file that is not the collector's."""
-    found, ids = Slice(), hashlib.sha256()
+def read(path: Path, sites: Collection[str], start: datetime, end: datetime) -> Slice:
+    """In one pass, for however many places. Raises Refused (E206) for a file that is not the collector's."""
+    found, ids = Slice(), dict[str, list[str]]()
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as store:
             for name, gate, body in _rows(store, start - SLACK, end + SLACK):
-                checkin = _checkin(gate, body, site)
-                if checkin is None:
+                known = _checkin(gate, body, sites)
+                if known is None:
                     found.damaged += 1
-                elif checkin != _ELSEWHERE and start.timestamp() <= checkin.at_s < end.timestamp():
-                    ids.update(f"{name}\n".encode())
-                    found.checkins.append(checkin)
+                    continue
+                site, checkin = known
+                if checkin is not None and start.timestamp() <= checkin.at_s < end.timestamp():
+                    ids.setdefault(site, []).append(name)
+                    found.places.setdefault(site, []).append(checkin)
     except sqlite3.Error as error:
         raise Refused("E206", path=path, why=error) from error
-    found.checkins.sort(key=lambda one: (one.at_s, one.gate))
-    found.digest = ids.hexdigest()
+    for checkins in found.places.values():
+        checkins.sort(key=lambda one: (one.at_s, one.gate))
+    found.digests = {site: hashlib.sha256("\n".join(names).encode()).hexdigest() for site, names in ids.items()}
     return found
-
-
-_ELSEWHERE: Final = CheckIn("", "", "", "in", 0.0, 0.0, None)
-"""Readable, and of another place, or nobody passed."""
 
 
 def _rows(store: sqlite3.Connection, start: datetime, end: datetime) -> Iterator[tuple[str, str, bytes]]:
@@ -74,21 +73,24 @@ def _rows(store: sqlite3.Connection, start: datetime, end: datetime) -> Iterator
     yield from store.execute(asked, (CHECKIN_TYPE, *bounds))
 
 
-def _checkin(gate: str, body: bytes, site: str) -> CheckIn | None:
-    """None for what cannot be read."""
+def _checkin(gate: str, body: bytes, sites: Collection[str]) -> tuple[str, CheckIn | None] | None:
+    """The place and the check-in, which is None where nobody passed or the place was not asked for; None for what cannot be read."""
     try:
         if len(body) > BODY_LIMIT_BYTES:
             return None
         told: dict[str, Any] = json.loads(body)
         data: dict[str, Any] = told["data"]
-        if data["site"] != site or data.get("direction") not in {"in", "out"}:
-            return _ELSEWHERE
+        site = data["site"]
+        if site not in sites or data.get("direction") not in {"in", "out"}:
+            return str(site), None
         subject, sealed = data["subject"], data.get("sealed")
         if not (isinstance(subject, str) and isinstance(sealed, str | None)):
             return None
         at_s, doubt_s = _moment(told)
-        return CheckIn(gate, str(data["lane"])[:16], subject, cast('Literal["in", "out"]', data["direction"]), at_s, doubt_s, sealed)
+        way = cast('Literal["in", "out"]', data["direction"])
+        return site, CheckIn(gate, str(data["lane"])[:16], subject, way, at_s, doubt_s, sealed)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        # Counted by the caller and told to whoever asked.
         return None
 
 

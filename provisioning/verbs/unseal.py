@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -23,7 +23,7 @@ from provisioning.plan import Step
 from provisioning.unsealing import contacts, opening, reading, trail
 from provisioning.unsealing.contacts import Contact, Passing
 from provisioning.unsealing.opening import Identity
-from provisioning.unsealing.reading import CheckIn, Slice
+from provisioning.unsealing.reading import CheckIn
 from provisioning.verbs.base import Verbs
 
 MOST: Final = timedelta(days=31)
@@ -57,14 +57,21 @@ class Unsealing(Verbs):
         start, end = _span(since, until)
         _checked_reason(reason)
         key = self._key(self.desk.passphrase())
-        found = reading.read(events, place, start, end)
+        found = reading.read(events, {place}, start, end)
+        checkins = found.places.get(place, [])
 
         def write() -> dict[str, Any]:
-            identities = [opening.opened(one, key) for one in found.checkins]
-            printing.save(opening.passages(found.checkins, identities), out, 0o600)
+            identities = [opening.opened(one, key) for one in checkins]
+            printing.save(opening.passages(checkins, identities), out, 0o600)
             return {"opened": sum(one.how == "opened" for one in identities)}
 
-        facts = {"site": place, "from": start.isoformat(), "until": end.isoformat(), "count": len(found.checkins), "data": found.digest}
+        facts = {
+            "site": place,
+            "from": start.isoformat(),
+            "until": end.isoformat(),
+            "count": len(checkins),
+            "data": found.digests.get(place, ""),
+        }
         self._open("unseal", reason, facts, write, {"damaged": found.damaged, "path": str(out)})
 
     def contacts(  # noqa: PLR0913 - a search has so many sides
@@ -92,21 +99,20 @@ class Unsealing(Verbs):
         subjects = {one: {person_subject} if person_subject else _subjects(site_key(one), person or "") for one in sites}
         search = Search(subjects, minutes * 60, stay_hours * 3600)
         # Somebody who came in before the span may be there in it.
-        slices = {one: reading.read(events, one, start - timedelta(seconds=search.stay_s), end) for one in sites}
-        met = {one: _met(slices[one], search, one, start) for one in sites}
+        found = reading.read(events, set(sites), start - timedelta(seconds=search.stay_s), end)
+        met = {one: _met(checkins, search, one, start) for one, checkins in sorted(found.places.items())}
 
         def write() -> dict[str, Any]:
-            rows = [(one, contact, _named(slices[one], contact, key)) for one in sites for contact in met[one]]
+            rows = [(one, contact, who) for one in met for contact, who in _named(found.places[one], met[one], key)]
             printing.save(opening.met(rows), out, 0o600)
             return {"opened": sum(row[2].how == "opened" for row in rows)}
 
-        count = sum(len(found) for found in met.values())
+        count = sum(map(len, met.values()))
         # The hash, not the number: the record of what was opened names nobody.
-        data = {one: found.digest for one, found in slices.items() if found.checkins}
+        data = found.digests
         who = sorted(subject for one in data for subject in subjects[one])
         facts = {"sites": sorted(data), "person": who, "from": start.isoformat(), "until": end.isoformat(), "count": count, "data": data}
-        damaged = max((found.damaged for found in slices.values()), default=0)
-        self._open("contacts", reason, facts, write, {"damaged": damaged, "path": str(out)})
+        self._open("contacts", reason, facts, write, {"damaged": found.damaged, "path": str(out)})
 
     def log(self) -> None:
         """Who opened what and why, and whether that record is whole. Exit code 1 when not."""
@@ -133,6 +139,7 @@ class Unsealing(Verbs):
             try:
                 told.update(write())
             except BaseException:
+                # Whatever it was, an interrupt too: that somebody tried stands in the record, and the error goes on.
                 trail.note(registry, who, f"{verb} fails", reason, {})
                 raise
             trail.note(registry, who, f"{verb} ends", reason, {name: told[name] for name in ("count", "opened", "damaged")})
@@ -141,20 +148,23 @@ class Unsealing(Verbs):
         self.desk.carry_out(verb, str(facts.get("site", "-"))[:64], [step], lambda: told)
 
 
-def _met(found: Slice, search: Search, site: str, start: datetime) -> list[Contact]:
+def _met(checkins: Sequence[CheckIn], search: Search, site: str, start: datetime) -> list[Contact]:
     """Contacts of whoever of the person's hashes was there."""
-    passings = [Passing(one.subject, one.way, one.at_s, one.doubt_s) for one in found.checkins]
+    passings = [Passing(one.subject, one.way, one.at_s, one.doubt_s) for one in checkins]
     there = list(contacts.presences(passings, search.stay_s))
     mine = search.subjects[site]
     both = [contact for subject in sorted(mine) for contact in contacts.contacts(there, subject, search.least_s)]
     return [contact for contact in both if contact.subject not in mine and contact.last_s >= start.timestamp()]
 
 
-def _named(found: Slice, contact: Contact, key: x25519.X25519PrivateKey) -> Identity:
-    """Of the contact's check-ins, one that can be opened."""
-    own: list[CheckIn] = [one for one in found.checkins if one.subject == contact.subject]
-    identities = [opening.opened(one, key) for one in own if one.sealed is not None]
-    return next((one for one in identities if one.how == "opened"), identities[0] if identities else Identity("not sealed"))
+def _named(checkins: Sequence[CheckIn], met: Sequence[Contact], key: x25519.X25519PrivateKey) -> Iterator[tuple[Contact, Identity]]:
+    """Each contact with who it was: of the person's check-ins, one that can be opened."""
+    wanted = {contact.subject for contact in met}
+    known: dict[str, Identity] = {}
+    for one in checkins:
+        if one.subject in wanted and (one.subject not in known or known[one.subject].how != "opened"):
+            known[one.subject] = opening.opened(one, key)
+    yield from ((contact, known[contact.subject]) for contact in met)
 
 
 def _subjects(site_key: bytes, number: str) -> set[str]:
