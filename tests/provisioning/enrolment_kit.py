@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import json
 import shutil
 import tempfile
 import threading
@@ -12,16 +13,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device.edges.enrol import Places
+from device.edges.enrol import Places, enrol
 from device.edges.mqtt_values import Peer
 from device.edges.tls import TlsFiles
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from provisioning.authority import Authority, Purpose, leaf, make
 from provisioning.broker import mosquitto
+from provisioning.cli import main
 from provisioning.enrolment.claims import Enrolment, bundle
 from provisioning.enrolment.issuing import FilesIssuer
 from provisioning.enrolment.worker import WORKER, Desk, Worker
@@ -147,3 +151,32 @@ def _authority() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="gate-authority-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return make(folder / "authority", "Test", PHRASE).folder
+
+
+@contextlib.contextmanager
+def at_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
+    """A province whose brokers and worker run, in the folder of the tool itself, which speaks English."""
+    for name, value in {"HOME": str(folder), "PASSPHRASE": PHRASE, "LANG": "en"}.items():
+        monkeypatch.setenv(f"GATE_PROVISION_{name}", value)
+    one = province(folder)
+    with one.brokers(), one.working():
+        yield one
+    one.registry.close()
+
+
+def enrolled_gate(town: Province, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, Places]:
+    """A gate that has enrolled; what it reads as credentials is its own store."""
+    gate = town.gate()
+    places = town.places(gate)
+    enrol(places, 20)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(places.store))
+    return town.registry.gate(gate.id), places
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
+    """What a verb says as JSON: a result, or with 2 why it is refused."""
+    capsys.readouterr()
+    assert main([*words, "--json", "--yes"]) == code, capsys.readouterr().err
+    shown = capsys.readouterr()
+    told: dict[str, Any] = json.loads(shown.err if code == 2 else shown.out)
+    return told

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -15,16 +18,16 @@ from PIL import Image
 from device import commissioned
 from device.core import wire
 from device.core.reasons import Reason
-from device.edges.enrol import Places, enrol
+from device.edges.enrol import Places
 from device.edges.signer import Signer, verify
 from device.edges.trust import Province as Keys
 from device.gate import Gate as Program
 from device.workbench.selftest import Grade, Row, signed_report
 from provisioning.acceptance import QUESTIONS
-from provisioning.cli import main
+from provisioning.province.store import SqliteStore
 from provisioning.registry.tables import Gate, GateState
 from tests.gate.test_whole_gate import turning, until
-from tests.provisioning.enrolment_kit import PHRASE, Province, province
+from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate, run
 from tests.provisioning.test_paper import decode, text_of
 
 WELL: Final = [Row("clock", Grade.PASS, "synchronised"), Row("space", Grade.WARN, "900 MiB free")]
@@ -32,32 +35,15 @@ WELL: Final = [Row("clock", Grade.PASS, "synchronised"), Row("space", Grade.WARN
 
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
-    """A province at work, in the tool's own folder."""
-    for name, value in {"HOME": str(tmp_path), "PASSPHRASE": PHRASE, "LANG": "en"}.items():
-        monkeypatch.setenv(f"GATE_PROVISION_{name}", value)
-    one = province(tmp_path)
-    with one.brokers(), one.working():
+    """A province at work."""
+    with at_work(tmp_path, monkeypatch) as one:
         yield one
-    one.registry.close()
 
 
 @pytest.fixture
 def enrolled(town: Province, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, Places]:
     """A gate that has enrolled."""
-    gate = town.gate()
-    places = town.places(gate)
-    enrol(places, 20)
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(places.store))
-    return town.registry.gate(gate.id), places
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
-    """What a verb says."""
-    capsys.readouterr()
-    assert main([*words, "--json", "--yes"]) == code, capsys.readouterr().err
-    shown = capsys.readouterr()
-    told: dict[str, Any] = json.loads(shown.err if code == 2 else shown.out)
-    return told
+    return enrolled_gate(town, monkeypatch)
 
 
 def answers(path: Path, **changes: bool) -> Path:
@@ -174,8 +160,35 @@ def test_without_a_terminal_the_answers_come_from_a_file(
         assert held(town, gate, report, capsys, "--answers", str(town.folder / "bad.json"), code=2)["error"] == "E186"
 
 
-def test_the_test_codes_on_paper_make_the_gate_answer_as_they_say(
+def test_tries_that_the_province_already_has_count_too(
     town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gate forgets what was confirmed; of the last day, of its present epoch, once each."""
+    gate, places = enrolled
+    whole = json.loads(a_report(town, gate, places).read_bytes())
+    report = a_report(town, gate, places, deeds=[wire.Deed(**whole["deeds"][0])])
+    told_s = wire.seconds_of(whole["time"])
+
+    def province_has(path: Path, epoch: str, hours: int) -> Path:
+        SqliteStore(path).close()
+        moment = wire.time_text((told_s - hours * 3600) * 1_000_000_000)
+        with contextlib.closing(sqlite3.connect(path)) as store, store:
+            for deed in whole["deeds"]:
+                body = json.dumps({"data": deed}).encode()
+                row = (gate.id, epoch, deed["seq"], str(deed["seq"]), "-", moment, moment, "", None, body)
+                store.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        return path
+
+    for epoch, hours in (("another", 1), (whole["epoch"], 25)):
+        events = province_has(town.folder / f"{hours}.sqlite", epoch, hours)
+        assert "restarts" in held(town, gate, report, capsys, "--events", str(events), code=1)["failed"]
+    events = province_has(town.folder / "good.sqlite", whole["epoch"], 1)
+    assert held(town, gate, report, capsys, "--events", str(events))["failed"] == []
+    assert held(town, gate, report, capsys, "--events", str(town.folder / "none.sqlite"), code=2)["error"] == "E130"
+
+
+def test_the_test_codes_on_paper_make_the_gate_answer_as_they_say(
+    town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Printed, read by our eye, decided by the gate that enrolled, and told in its own signed report."""
     gate, places = enrolled
@@ -211,6 +224,12 @@ def test_the_test_codes_on_paper_make_the_gate_answer_as_they_say(
     reasons = {deed.reason for deed in report.deeds if deed.what == "checkin"}
     assert Reason.UNKNOWN_ISSUER.value in reasons
     assert [deed.previous for deed in report.deeds if deed.what == "start"] == ["first"]
+    with monkeypatch.context() as patch:
+        day_later_ns = time.time_ns() + 25 * 3_600_000_000_000
+        patch.setattr("device.workbench.selftest.time.time_ns", lambda: day_later_ns)
+        later = wire.read(wire.SelftestReport, signed_report(config, WELL))
+    assert isinstance(later, wire.SelftestReport)
+    assert later.deeds == []
     (town.folder / "real.json").write_bytes(body)
     told = held(town, gate, town.folder / "real.json", capsys, code=1)
     assert "code_unknown_issuer" not in told["failed"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,48 +16,32 @@ from device.core import wire
 from device.core.types import ClockReading
 from device.edges.clock import SystemClock
 from device.edges.commissioning import Commissioner, Site
-from device.edges.enrol import Places, enrol
+from device.edges.enrol import Places
 from device.edges.mqtt_values import Arrived
 from device.edges.order_book import OrderBook
 from device.edges.trust import load_province
 from provisioning.cli import main
 from provisioning.registry.tables import Gate, GateState
-from tests.provisioning.enrolment_kit import PHRASE, Province, province
+from tests.provisioning.enrolment_kit import PHRASE, Province, at_work, enrolled_gate, run
 from tests.provisioning.test_brokers import gate as at_broker
 from tests.provisioning.test_paper import decode
 
 
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
-    """A province at work, in the tool's own folder."""
-    for name, value in {"HOME": str(tmp_path), "PASSPHRASE": PHRASE, "LANG": "en"}.items():
-        monkeypatch.setenv(f"GATE_PROVISION_{name}", value)
-    one = province(tmp_path)
-    with one.brokers(), one.working():
+    """A province at work."""
+    with at_work(tmp_path, monkeypatch) as one:
         yield one
-    one.registry.close()
 
 
 @pytest.fixture
 def enrolled(town: Province, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, Places]:
     """A gate, and its own configuration pointing into its folder."""
-    gate = town.gate()
-    places = town.places(gate)
-    enrol(places, 20)
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(places.store))
+    gate, places = enrolled_gate(town, monkeypatch)
     path = places.etc / "gate.toml"
     own = "".join(f'{name} = "{town.folder / name}"\n' for name in ("orders", "commissioned"))
     path.write_text(path.read_text().replace("[trust]\n", f"[trust]\n{own}"))
-    return town.registry.gate(gate.id), places
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
-    """What a verb says."""
-    capsys.readouterr()
-    assert main([*words, "--json", "--yes"]) == code, capsys.readouterr().err
-    shown = capsys.readouterr()
-    told: dict[str, Any] = json.loads(shown.err if code else shown.out)
-    return told
+    return gate, places
 
 
 def read(path: str) -> bytes:
