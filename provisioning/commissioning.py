@@ -17,12 +17,11 @@ from device.core import commissioning as claim
 from device.core.credentials.signed import COMMISSIONING_PREFIX
 from provisioning.errors import Refused
 from provisioning.registry.store import Registry
-from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState
+from provisioning.registry.tables import CERTIFIED, Certificate, Claim, ClaimState, Gate
 from provisioning.tokens import token
 
 MOST_HOURS: Final = claim.LIFE_S // 3600
 _SUITE: Final = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_128_GCM)
-_ORDERED: Final = frozenset({GateState.ENROLLED, GateState.ACCEPTED, GateState.IN_SERVICE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Maker:
         return self._order({claim.CERTIFICATE: made.public_bytes(serialization.Encoding.DER)})
 
     def _order(self, told: dict[int, Any]) -> str:
-        if self.gate.state not in _ORDERED:
+        if self.gate.state not in CERTIFIED:
             raise Refused("E180", id=self.gate.id, state=self.gate.state)
         start = int(self.now.timestamp())
         board = board_of(self.registry, self.gate.id)

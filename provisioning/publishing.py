@@ -21,7 +21,7 @@ from device.edges.mqtt_values import Answered, Connected, Ended, Event, Peer, Pu
 from provisioning.errors import Refused
 from provisioning.lists import Release, release
 from provisioning.registry.store import Registry
-from provisioning.registry.tables import Badge, Gate, GateState, Published
+from provisioning.registry.tables import GONE, Badge, Gate, GateState, Published
 
 REVOKED: Final = "revoked"
 """The list's name; a card's configuration names it, unless the site has a policy of its own."""
@@ -29,7 +29,7 @@ OLDER: Final = 5
 """So many earlier versions are offered as changes."""
 DESK: Final = "desk"
 ANSWER_S: Final = 20.0
-_GONE: Final = frozenset({GateState.PLANNED, GateState.REVOKED, GateState.DECOMMISSIONED})
+_DEAF: Final = GONE | {GateState.PLANNED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def edition(registry: Registry, gates: Sequence[Gate], site_key: bytes, key: Ed2
     """
     now = datetime.now(UTC).replace(microsecond=0)
     site = gates[0].site
-    told = [gate for gate in gates if gate.state not in _GONE]
+    told = [gate for gate in gates if gate.state not in _DEAF]
     if not told:
         raise Refused("E173", id=site)
     with registry.change() as session:

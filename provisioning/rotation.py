@@ -23,7 +23,7 @@ from device.edges.files import replace_durably, sync_folder
 from provisioning.authority import FORMER, ISSUERS, NEXT, PUBLIC, Authority, Purpose, make_issuers
 from provisioning.errors import Refused
 from provisioning.registry.store import Registry
-from provisioning.registry.tables import Certificate, Gate, GateState
+from provisioning.registry.tables import CERTIFIED, Certificate, Gate
 
 ROOT_FILE: Final = "root.pem"
 _FILES: Final = tuple(
@@ -32,7 +32,6 @@ _FILES: Final = tuple(
     for part in ("cert", "key", "anchor")
     if purpose is not Purpose.ROOT or part != "anchor"
 )
-_WORKING: Final = frozenset({GateState.ENROLLED, GateState.ACCEPTED, GateState.IN_SERVICE})
 
 
 class Phase(StrEnum):
@@ -63,7 +62,7 @@ def behind(registry: Registry, since: datetime) -> Sequence[str]:
     newest = select(Certificate.gate, func.max(Certificate.starts)).group_by(Certificate.gate)
     with registry.change() as session:
         starts = {gate: _aware(start) for gate, start in session.execute(newest)}
-        gates = session.scalars(select(Gate.id).where(Gate.state.in_(_WORKING)).order_by(Gate.id)).all()
+        gates = session.scalars(select(Gate.id).where(Gate.state.in_(CERTIFIED)).order_by(Gate.id)).all()
     # Certificates begin an hour before they are made, at a whole second.
     return [gate for gate in gates if gate not in starts or starts[gate].timestamp() + 3600 < int(since.timestamp())]
 

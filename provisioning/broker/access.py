@@ -7,15 +7,12 @@ import signal
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from device.edges.files import replace_durably
 from provisioning.broker import mosquitto
 from provisioning.errors import Refused
 from provisioning.registry.store import Registry
-from provisioning.registry.tables import GateState
-
-GONE: Final = frozenset({GateState.REVOKED, GateState.DECOMMISSIONED})
+from provisioning.registry.tables import GONE
 
 
 def gone(registry: Registry) -> Sequence[str]:

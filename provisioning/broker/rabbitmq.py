@@ -16,12 +16,11 @@ from typing import Final
 from provisioning.authority import Authority, Purpose
 from provisioning.broker.files import GATES_PORT, service
 from provisioning.errors import Refused
-from provisioning.registry.tables import Gate, GateState
+from provisioning.registry.tables import GONE, Gate, GateState
 
 LEAST_NODES: Final = 3
 """Two nodes agree on nothing when they lose sight of each other."""
-WITHOUT_USER: Final = frozenset({GateState.PLANNED, GateState.REVOKED, GateState.DECOMMISSIONED})
-GONE: Final = frozenset({GateState.REVOKED, GateState.DECOMMISSIONED})
+WITHOUT_USER: Final = GONE | {GateState.PLANNED}
 PLUGINS: Final = "[rabbitmq_mqtt,rabbitmq_auth_mechanism_ssl].\n"
 ADVANCED: Final = """\
 %% A client's id is its certificate's name; rabbitmq.conf has no word for this. Without it a gate could throw another out.

@@ -28,7 +28,7 @@ from device.edges.mqtt_values import Arrived, Connected, Ended, Event, Peer, Pub
 from device.edges.signer import verify
 from provisioning.enrolment.issuing import Issuer, IssuerFailed
 from provisioning.registry.store import FORWARD, Registry
-from provisioning.registry.tables import Audit, Certificate, Claim, ClaimState, Gate, GateState
+from provisioning.registry.tables import CERTIFIED, Audit, Certificate, Claim, ClaimState, Gate, GateState
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,6 @@ ANSWER_EXPIRY_S: Final = 600
 LEAST_AGE: Final = timedelta(hours=12)
 """A gate gets no second renewal before."""
 PAST_LIMIT: Final = 4
-RENEWED: Final = frozenset({GateState.ENROLLED, GateState.ACCEPTED, GateState.IN_SERVICE})
-"""Gates in these states get their next certificate."""
 _SUITE: Final = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_128_GCM)
 
 
@@ -211,7 +209,7 @@ def _wrong_renewal(
 ) -> str | None:
     if key is None:
         return "bad_request"
-    if gate.state not in RENEWED or not held:
+    if gate.state not in CERTIFIED or not held:
         return "not_expected"
     content, proof = wire.RENEWAL_PROOF + _decoded(request.csr), request.proof or ""
     others = [one for one in held if one.public_key() != key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import JSON, Boolean, DateTime, ForeignKey, Integer, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -20,6 +20,12 @@ class GateState(StrEnum):
     IN_SERVICE = "in-service"
     REVOKED = "revoked"
     DECOMMISSIONED = "decommissioned"
+
+
+CERTIFIED: Final = frozenset({GateState.ENROLLED, GateState.ACCEPTED, GateState.IN_SERVICE})
+"""Gates that hold a certificate with which they may speak."""
+GONE: Final = frozenset({GateState.REVOKED, GateState.DECOMMISSIONED})
+"""Gates that may do nothing any more."""
 
 
 class Base(DeclarativeBase):
