@@ -48,6 +48,8 @@ ISSUER_YEARS: Final = 5
 BADGE_KEY_YEARS: Final = 5
 BADGE_KID: Final = 1
 SALT: Final = "salt"
+STRETCH_COST = 2**16
+"""Of scrypt: 64 MiB and a quarter of a second for each guess."""
 PUBLIC: Final = "public"
 """The folder of what everybody may have: gates, brokers, officers."""
 NEXT: Final = "next"
@@ -254,7 +256,7 @@ def _fill(folder: Path, name: str, passphrase: bytes, now: datetime) -> None:
 @lru_cache(maxsize=4)
 def _stretched(passphrase: str, salt: bytes) -> bytes:
     """What locks the key files: PKCS #8 by itself would stretch a passphrase by 2,048 rounds alone."""
-    return Scrypt(salt=salt, length=32, n=2**16, r=8, p=1).derive(passphrase.encode()).hex().encode()
+    return Scrypt(salt=salt, length=32, n=STRETCH_COST, r=8, p=1).derive(passphrase.encode()).hex().encode()
 
 
 def _trust_list(signers: Mapping[Purpose, ed25519.Ed25519PrivateKey], now: datetime) -> bytes:

@@ -9,10 +9,28 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from provisioning import authority
 from provisioning.registry.store import Registry
+
+SHIPPED: Final = authority.STRETCH_COST
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passphrase() -> Iterator[None]:
+    """Stretching a passphrase is slow on purpose; here nobody guesses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authority, "STRETCH_COST", 2**4)
+        yield
+
+
+@pytest.fixture
+def slow_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the tool itself has it: where another process opens the same keys."""
+    monkeypatch.setattr(authority, "STRETCH_COST", SHIPPED)
 
 
 def _server() -> Path | None:

@@ -43,6 +43,20 @@ def test_openssl_follows_each_issuer_to_the_root(made: Authority, issuer: Purpos
     assert "pathlen:0" in openssl("x509", "-in", cert, "-noout", "-ext", "basicConstraints")
 
 
+@pytest.mark.usefixtures("slow_passphrase")
+def test_a_guess_at_the_passphrase_costs_memory_and_time(tmp_path: Path) -> None:
+    """64 MiB for each; and with another cost the files do not open."""
+    assert authority.STRETCH_COST == 2**16
+    one = make(tmp_path / "authority", "Test", PHRASE, NOW)
+    assert one.signer(Purpose.ORDERS, PHRASE).sign(b"")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authority, "STRETCH_COST", 2**4)
+        authority._stretched.cache_clear()  # noqa: SLF001 - what was stretched once is remembered
+        with pytest.raises(Refused, match="E142"):
+            one.signer(Purpose.ORDERS, PHRASE)
+    authority._stretched.cache_clear()  # noqa: SLF001 - see above
+
+
 def test_no_key_is_for_two_things(made: Authority) -> None:
     """As many public keys as purposes."""
     assert len(set(made.fingerprints().values())) == len(Purpose)

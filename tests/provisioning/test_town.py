@@ -24,6 +24,7 @@ from tests.provisioning.enrolment_kit import PHRASE
 from tests.provisioning.test_card import pi_card
 
 
+@pytest.mark.usefixtures("slow_passphrase")
 def test_from_an_empty_folder_to_an_enrolled_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
