@@ -127,11 +127,13 @@ class Player:
         self._steady: Mapping[Lamp, float] = {}
         self._relay_until_ns = 0
         self._guards = {lamp: _FlashGuard() for lamp in self._kit}
+        self._levels: Mapping[Lamp, float] = {}
+        self._unseen = False
         self.due_ns: int | None = None
         """When `advance` should be called next, as of its last call; None when nothing will change by itself."""
         self._showings = 0
         self.dropped = 0
-        """How many signs were never shown: too many waited, or a newer one took their place."""
+        """How many passing signs were never shown: too many waited, or a newer one took their place before the pins were written."""
 
     @property
     def held_back(self) -> int:
@@ -160,13 +162,14 @@ class Player:
         run, relay = self._run, now_ns < self._relay_until_ns
         wanted = {**dict.fromkeys(self._kit, 0.0), **self._steady, **(run.levels(now_ns) if run else {})}
         safe = {lamp: self._guards[lamp].passed(level, now_ns) for lamp, level in wanted.items()}
+        self._levels, self._unseen = {lamp: level for lamp, (level, _) in safe.items()}, False
         due = [*(late_ns for _, late_ns in safe.values()), *(run.next_ns(now_ns) if run else ()), self._relay_until_ns if relay else None]
         self.due_ns = min((at_ns for at_ns in due if at_ns is not None), default=None)
         return Snapshot(
             at_ns=now_ns,
             showing=self._showings,
             sign=run.pattern.sign if run else None,
-            lamps={lamp: level for lamp, (level, _) in safe.items()},
+            lamps=self._levels,
             tone_hz=run.tone_hz(now_ns) if run else None,
             volume=run.pattern.volume if run else 0.0,
             relay=relay,
@@ -207,8 +210,10 @@ class Player:
 
     def _begin(self, sign: Sign, now_ns: int) -> None:
         self._showings += 1
+        self.dropped += self._unseen
         pattern = self._patterns[sign]
-        light_ns = sound_ns = now_ns + self._dark_ns(pattern, now_ns)
+        self._unseen = not pattern.standing
+        light_ns = sound_ns = now_ns + self._dark_ns(pattern)
         self._remember_round(now_ns)
         if sign in self._rounds:
             sound_ns = max(sound_ns, self._rounds[sign] + pattern.sound.length_ms * _MS)
@@ -220,10 +225,11 @@ class Player:
         if self._run and begun_ns is not None:
             self._rounds[self._run.pattern.sign] = begun_ns
 
-    def _dark_ns(self, pattern: Pattern, now_ns: int) -> int:
+    def _dark_ns(self, pattern: Pattern) -> int:
         """How long a passing sign begins with dark: not at all, unless it begins as bright as what is lit, on the same lamps."""
         if self._run is None or pattern.standing:
             return 0
-        before, after = self._run.levels(now_ns - 1), pattern.levels_at(0)
+        # What the pins were last told, which on a machine without time to spare lags behind what they should be.
+        before, after = self._levels, {**pattern.steady, **pattern.levels_at(0)}
         same = all(abs(before.get(lamp, 0.0) - after.get(lamp, 0.0)) < FLASH_DEPTH for lamp in self._kit)
         return REPEAT_DARK_MS * _MS if same else 0

@@ -185,7 +185,7 @@ class GpioSignals:
         changed, self._snapshot = snapshot != self._snapshot, snapshot
         if self._player.dropped > self._dropped:
             self._dropped = self._player.dropped
-            log.info("a sign was not shown, because a newer one took its place (%s so far)", self._dropped)
+            log.warning("a sign was not shown, because a newer one took its place (%s so far)", self._dropped)
         if changed and self._on_change is not None:
             self._on_change(snapshot)
 

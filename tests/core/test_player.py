@@ -177,6 +177,27 @@ def test_an_answer_at_once_empties_the_queue() -> None:
     assert stage.player.dropped == 2
 
 
+def test_an_answer_that_is_replaced_before_a_pin_was_written_is_counted() -> None:
+    """Two answers in turn while the thread had no time: the first was seen by nobody, and that is told."""
+    stage = Stage()
+    for sign in (Sign.REJECT, Sign.ACCEPT_IN):
+        stage.player.show(sign, START_NS)
+    assert (stage.look().sign, stage.player.dropped) == (Sign.ACCEPT_IN, 1)
+    stage.show(Sign.REJECT)
+    assert stage.player.dropped == 1, "seen, then replaced: nothing was kept from anybody"
+
+
+def test_a_light_that_is_still_lit_because_the_thread_is_late_goes_out_before_the_same_one_begins() -> None:
+    """By the pattern it would be dark by now; by the pins it is not."""
+    stage = Stage()
+    assert stage.show(Sign.REJECT).lamps[Lamp.RED] == 1
+    pattern = patterns(SCORE, "normal", "full")[Sign.REJECT]
+    stage.ms = next(ms for ms in range(pattern.length_ms) if not pattern.levels_at(ms)[Lamp.RED]) + 1
+    assert stage.show(Sign.REJECT).lamps[Lamp.RED] == 0
+    stage.ms += REPEAT_DARK_MS
+    assert stage.look().lamps[Lamp.RED] == 1
+
+
 def test_a_standing_sign_waits_for_the_passing_ones_and_the_newest_wins() -> None:
     """Unreadable and ready come only when the answers are over."""
     stage = Stage()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 from bisect import bisect_left
 from collections import Counter
@@ -51,7 +52,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The comparison. ``dropped`` are the events in gaps that the gate itself declared, ``unseen`` those without an answer on the pins."""
+    """The comparison. ``dropped`` are the events in gaps that the gate itself declared, ``unseen`` those without an answer on the pins.
+
+    ``replaced`` are answers of which the gate itself said that a newer one took
+    their place before a pin was written; they are not in ``unseen``.
+    """
 
     shown: int
     held: int
@@ -61,13 +66,15 @@ class Findings:
     dropped: int
     unexplained: int
     unseen: int
+    replaced: int
     epochs: int
 
     def __str__(self) -> str:
         """The line that every fault test prints."""
         return (
             f"shown {self.shown}, in the province {self.held}, lost {self.lost}, doubled {self.doubled}, reordered {self.reordered}, "
-            f"declared dropped {self.dropped}, unexplained gaps {self.unexplained}, without a lamp {self.unseen}, epochs {self.epochs}"
+            f"declared dropped {self.dropped}, unexplained gaps {self.unexplained}, "
+            f"without a lamp {self.unseen}, replaced before they were lit {self.replaced}, epochs {self.epochs}"
         )
 
     @property
@@ -76,12 +83,12 @@ class Findings:
         return self.lost, self.doubled, self.reordered, self.unexplained
 
 
-def compare(witness: Path, database: Path, *, near_s: float = NEAR_S) -> Findings:
+def compare(witness: Path, database: Path, *, replaced: int = 0, near_s: float = NEAR_S) -> Findings:
     """Compare what a witness wrote with what the province's file holds. ``near_s`` infinite: the gate's clock was wrong on purpose."""
-    return judge(shown_in(witness), held_in(database), near_s=near_s)
+    return judge(shown_in(witness), held_in(database), replaced=replaced, near_s=near_s)
 
 
-def judge(shown: Sequence[Shown], held: Sequence[Held], *, near_s: float = NEAR_S) -> Findings:
+def judge(shown: Sequence[Shown], held: Sequence[Held], *, replaced: int = 0, near_s: float = NEAR_S) -> Findings:
     """The comparison itself. ``held`` in the order of epochs, and of numbers within each."""
     checkins = [event for event in held if event.sign is not None and not event.repeats]
     dropped, unexplained = _holes(held)
@@ -96,9 +103,20 @@ def judge(shown: Sequence[Shown], held: Sequence[Held], *, near_s: float = NEAR_
         reordered=_reordered(held) if math.isfinite(near_s) else 0,
         dropped=dropped,
         unexplained=unexplained,
-        unseen=len(checkins) - (len(shown) - missed),
+        unseen=len(checkins) - (len(shown) - missed) - replaced,
+        replaced=replaced,
         epochs=len({event.epoch for event in held}),
     )
+
+
+def replaced_in(log: Path) -> int:
+    """Of how many answers the gate said that nobody saw them. Its count begins anew with each start."""
+    total = before = 0
+    for found in re.finditer(rb"a newer one took its place \((\d+) so far\)", log.read_bytes() if log.exists() else b""):
+        count = int(found[1])
+        total += count - before if count > before else count
+        before = count
+    return total
 
 
 def shown_in(witness: Path) -> list[Shown]:

@@ -23,7 +23,7 @@ from device.workbench import foreign, people
 from device.workbench.scenes import View, scene
 from device.workbench.stage import Stage, start_collector, stop_process
 from device.workbench.status import read_status
-from tests.faults.oracle import NEAR_S, Findings, compare, shown_in
+from tests.faults.oracle import NEAR_S, Findings, compare, replaced_in, shown_in
 from tests.mosquitto import Broker, running
 
 FPS: Final = 5.0
@@ -173,7 +173,7 @@ class Site:
 
     def compare(self, *, near_s: float = NEAR_S) -> Findings:
         """The oracle's comparison."""
-        return compare(self.witness, self.database, near_s=near_s)
+        return compare(self.witness, self.database, replaced=replaced_in(self.log), near_s=near_s)
 
 
 @contextmanager

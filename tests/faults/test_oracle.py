@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.faults.oracle import Findings, Held, Shown, judge
+from tests.faults.oracle import Findings, Held, Shown, judge, replaced_in
 
 SIGNS = ["accept_in", "accept_out", "reject", "already"]
 
@@ -24,7 +25,7 @@ def held(count: int = 20) -> list[Held]:
 
 def test_a_complete_record_is_found_complete() -> None:
     """Nothing lost, doubled, reordered, unexplained, unseen."""
-    assert judge(shown(), held()) == Findings(20, 20, 0, 0, 0, 0, 0, 0, 1)
+    assert judge(shown(), held()) == Findings(20, 20, 0, 0, 0, 0, 0, 0, 0, 1)
 
 
 @pytest.mark.parametrize("place", [0, 7, 19])
@@ -48,7 +49,7 @@ def test_a_missing_event_is_found_although_the_same_sign_comes_again_later() -> 
 def test_what_the_gate_declares_dropped_is_not_lost() -> None:
     """A gap event covers the numbers and so many answers."""
     events = [*held()[5:], Held("e", 21, "gap", "b", 1020.0, None, (1, 5))]
-    assert judge(shown(), events) == Findings(20, 15, 0, 0, 0, 5, 0, 0, 1)
+    assert judge(shown(), events) == Findings(20, 15, 0, 0, 0, 5, 0, 0, 0, 1)
 
 
 def test_a_gap_that_hides_more_than_it_covers_does_not_hold() -> None:
@@ -73,6 +74,17 @@ def test_numbers_against_time_are_reordered() -> None:
     events[3], events[4] = replace(events[4], seq=4), replace(events[3], seq=5)
     assert judge(shown(), events).reordered == 1
     assert judge(shown(), events, near_s=math.inf).reordered == 0
+
+
+def test_an_answer_that_the_gate_says_nobody_saw_is_not_unseen_but_told(tmp_path: Path) -> None:
+    """Two answers within milliseconds: only the second reaches the pins, and the gate counts the first. Each start counts anew."""
+    log = tmp_path / "log"
+    assert replaced_in(log) == 0
+    line = "a sign was not shown, because a newer one took its place (%d so far)\n"
+    log.write_text(line % 1 + "something else\n" + line % 3 + line % 1)
+    assert replaced_in(log) == 4
+    found = judge(shown()[:-1], held(), replaced=1)
+    assert (found.unseen, found.replaced, found.faults) == (0, 1, (0, 0, 0, 0))
 
 
 def test_an_event_whose_lamp_a_kill_prevented_is_unseen_and_no_fault() -> None:

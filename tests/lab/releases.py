@@ -10,6 +10,17 @@ from provisioning.package.build import Source, build, source
 
 PARTS: Final = ("device", "provisioning", "systemd", "pyproject.toml", "README.md", "LICENSE")
 
+_START: Final = "    config = commissioned.load(config_path) if desired is None else desired.effective()\n"
+_FIRST: Final = "from __future__ import annotations\n"
+
+CHANGES: Final[dict[str, dict[str, tuple[str, str]]]] = {
+    "0.2.0": {},
+    "0.3.0": {"device/gate.py": (_START, _START + '    raise RuntimeError("made to fail")\n')},
+    "0.4.0": {"device/gate.py": (_START, _START + '    raise ConfigError("gate.made: made to be refused")\n')},
+    "0.5.0": {"device/cli.py": (_FIRST, _FIRST + "import no_such_module\n")},
+}
+"""What is replaced in which file: 0.2.0 is good, 0.3.0 dies, 0.4.0 refuses the configuration, 0.5.0 cannot be started at all."""
+
 
 def release(version: str, folder: Path, changes: dict[str, tuple[str, str]] | None = None) -> Path:
     """The package of the project as ``version``. ``changes`` are replacements in files, by name."""

@@ -21,7 +21,7 @@ from tests.lab import service
 from tests.lab.conftest import PACKAGES, TESTS
 from tests.lab.folder import Folder
 from tests.lab.nspawn import Machine, booted, wait_for
-from tests.lab.releases import release
+from tests.lab.releases import CHANGES, release
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
@@ -117,18 +117,11 @@ def leftovers(folder: Folder) -> list[str]:
 
 @pytest.fixture(scope="module")
 def releases(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001 - only where there is a laboratory
-    """Newer versions, signed, and their key: 0.2.0 is good, 0.3.0 dies, 0.4.0 refuses the configuration, 0.5.0 cannot be started at all."""
+    """Newer versions, signed, and their key."""
     out = tmp_path_factory.mktemp("releases")
     key = Ed25519PrivateKey.generate()
     (out / "release.pub").write_bytes(public_key(key))
-    run = "    config = configuration.load(config_path) if desired is None else desired.effective()\n"
-    changes = {
-        "0.2.0": {},
-        "0.3.0": {"device/gate.py": (run, run + '    raise RuntimeError("made to fail")\n')},
-        "0.4.0": {"device/gate.py": (run, run + '    raise configuration.ConfigError("gate.made: made to be refused")\n')},
-        "0.5.0": {"device/cli.py": ("from __future__ import annotations\n", "from __future__ import annotations\nimport no_such_module\n")},
-    }
-    for version, change in changes.items():
+    for version, change in CHANGES.items():
         signature(key, release(version, out, change))
     # The gate's own user reads them, too.
     out.chmod(0o755)

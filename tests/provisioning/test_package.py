@@ -16,6 +16,7 @@ from device.workbench import update
 from provisioning.package.build import BuildError, Source, date, lay_out, own_wheel, source
 from provisioning.package.sign import BadKeyError, load, public_key, signature
 from provisioning.package.wheelhouse import LOCK, TARGETS, WheelhouseError, check_machine, pins
+from tests.lab.releases import CHANGES
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,13 @@ def wheel(folder: Path, machine: int) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("made_up/library.so", b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little") + bytes(20))
     return path
+
+
+@pytest.mark.parametrize("version", CHANGES)
+def test_what_the_laboratory_changes_in_its_releases_is_still_there(version: str) -> None:
+    """Found here in a moment, not in the laboratory after half an hour."""
+    for name, (old, _) in CHANGES[version].items():
+        assert (source().root / name).read_text(encoding="utf-8").count(old) == 1, name
 
 
 def test_a_library_for_another_processor_is_found(tmp_path: Path) -> None:
