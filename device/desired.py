@@ -151,7 +151,7 @@ class Desired:
             return "old_version"
         if desired.version == self._note.floor:
             return None if payload == self._content("current") or self._note.status == "rolled_back" else "version_reused"
-        if _forbidden(desired.config) is not None:
+        if forbidden(desired.config) is not None:
             return "not_changeable"
         try:
             self._merged(desired.config)
@@ -213,9 +213,9 @@ class Desired:
 
     def _merged(self, config: Mapping[str, Any]) -> GateConfig:
         name = f"{self._path} with the desired configuration"
-        forbidden = _forbidden(config)
-        if forbidden is not None:
-            raise ConfigError(f"{name}: {forbidden}: may not be changed from outside")
+        wrong = forbidden(config)
+        if wrong is not None:
+            raise ConfigError(f"{name}: {wrong}: may not be changed from outside")
         tree = commissioned.read_tree(self._path)
         for section, keys in config.items():
             held = tree.get(section, {})
@@ -262,8 +262,8 @@ def open_desired(path: Path) -> Desired | None:
     return Desired(path, base.trust.desired, province, base.gate.id) if province.known else None
 
 
-def _forbidden(config: Mapping[str, Any]) -> str | None:
-    """The first key that may not be changed."""
+def forbidden(config: Mapping[str, Any]) -> str | None:
+    """The first key that the province may not set; None when it may set all of them."""
     for section, keys in config.items():
         if section not in CHANGEABLE or not isinstance(keys, Mapping):
             return section

@@ -12,6 +12,7 @@ from device.core.credentials.badge import SUBJECT_BYTES
 from provisioning.authority import BADGE_KEY_YEARS
 from provisioning.badges import Issuer
 from provisioning.errors import Refused
+from provisioning.files import text_of
 from provisioning.registry.tables import Badge, Site
 
 LABEL_LIMIT: Final = 60
@@ -22,12 +23,7 @@ HERE: Final = timezone(timedelta(hours=7))
 
 def labels(path: Path) -> Sequence[str]:
     """The lines of a file. Raises Refused (E130, E131, E170), naming the line."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise Refused("E130", path=path, why=error.strerror) from error
-    except UnicodeDecodeError as error:
-        raise Refused("E131", path=path, byte=error.start) from error
+    lines = text_of(path).splitlines()
     found = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
     for number, line in found:
         if len(line) > LABEL_LIMIT or not line.isprintable() or number > BADGES_LIMIT:

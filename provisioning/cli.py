@@ -21,6 +21,7 @@ from provisioning.verbs.lookups import Lookups
 from provisioning.verbs.people import Badges, Lists
 from provisioning.verbs.places import Gates, Sites
 from provisioning.verbs.province import AuthorityVerbs, Brokers, Doctor, Enrolments
+from provisioning.verbs.remote import Remote
 from provisioning.verbs.service import Commissioning, Leaving, Renewal, Service
 from provisioning.verbs.unseal import Unsealing
 
@@ -82,7 +83,9 @@ def program(desk: Desk) -> typer.Typer:
         },
     )
     site = Sites(desk)
-    group("site", {"add": site.add, "list": site.list, "show": site.show, "import": site.bring, "export": site.export})
+    group(
+        "site", {"add": site.add, "change": site.change, "list": site.list, "show": site.show, "import": site.bring, "export": site.export}
+    )
     group("gate", {"add": Gates(desk).add, "list": Gates(desk).list, "in-service": Service(desk).begin})
     group("commission", {"qr": Commissioning(desk).qr})
     verb(app, "acceptance", "acceptance", Acceptances(desk).hold)
@@ -95,6 +98,8 @@ def program(desk: Desk) -> typer.Typer:
     group("card", {"write": Cards(desk).write})
     group("badge", {"issue": Badges(desk).issue, "revoke": Badges(desk).revoke, "list": Badges(desk).list})
     group("list", {"publish": Lists(desk).publish})
+    group("config", {"send": Remote(desk).send})
+    verb(app, "order", "order", Remote(desk).order)
     group("fleet", {"report": Fleet(desk).report})
     verb(app, "unseal", "unseal", Unsealing(desk).unseal)
     verb(app, "contacts", "contacts", Unsealing(desk).contacts)

@@ -22,6 +22,8 @@ from provisioning.plan import Step
 from provisioning.registry.store import Registry
 
 PASSPHRASE: Final = "GATE_PROVISION_PASSPHRASE"  # noqa: S105 - the name of a variable, not a secret
+NOTED_LIMIT: Final = 1_000
+"""So many characters of a fact are kept in the audit."""
 YES: Final = frozenset({"y", "yes", "c", "có", "co"})
 
 
@@ -109,7 +111,7 @@ class Desk:
 
     def note(self, verb: str, subject: str, outcome: str, facts: Mapping[str, Any]) -> None:
         """One row of the audit."""
-        plain = {key: value if isinstance(value, int | str | list) else str(value) for key, value in facts.items()}
+        plain = {key: value if isinstance(value, int | list) else str(value)[:NOTED_LIMIT] for key, value in facts.items()}
         self.registry.note(getpass.getuser(), verb, subject, outcome, plain)
 
     def tell(self, told: Mapping[str, Any]) -> None:
@@ -118,7 +120,9 @@ class Desk:
             self.out.print_json(json.dumps(told, ensure_ascii=False, default=str), indent=None)
             return
         for key, value in told.items():
-            self.out.print(f"{self.words(f'fields.{key}')}: {value}", markup=False)
+            lines = [" ".join(map(str, one.values())) if isinstance(one, Mapping) else str(one) for one in _each(value)]
+            text = lines[0] if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
+            self.out.print(f"{self.words(f'fields.{key}')}: {text}", markup=False)
 
     def table(self, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
         """Rows: a JSON array, or a table."""
@@ -147,3 +151,7 @@ class Desk:
         self.out.print(self.words("say.plan" if steps else "say.nothing_to_do", verb=verb, subject=subject), markup=False)
         for number, step in enumerate(steps, start=1):
             self.out.print(f"  {number}. {self.words(step.key, **step.facts)}", markup=False)
+
+
+def _each(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else [value]

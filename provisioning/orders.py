@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import queue
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,12 +17,24 @@ from pydantic import ValidationError
 from device.core import broker_codes, wire
 from device.core.orders import LIFE_S, Order
 from device.core.wire import topics
-from device.edges.mqtt_client import Connection
-from device.edges.mqtt_values import Answered, Arrived, Ended, Event, Peer, Publication, Subscribed, Subscription
+from device.edges.mqtt_values import Answered, Arrived, Event, Peer, Publication, Subscription
 from provisioning.commissioning import moment
-from provisioning.errors import Refused
+from provisioning.talk import Talk
 
 _OVER: Final = frozenset({"succeeded", "failed", "rejected", "expired", "interrupted"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """How an order ended, in the gate's words; ``silent`` where it says nothing."""
+
+    state: str
+    reason: str | None = None
+    detail: str | None = None
+    """What the order asked for, where it asks for something."""
+
+
+SILENT: Final = Fate("silent")
 
 
 def command(gate: str, order: Order, args: Mapping[str, Any], key: Ed25519PrivateKey) -> tuple[str, bytes]:
@@ -42,52 +54,33 @@ def command(gate: str, order: Order, args: Mapping[str, Any], key: Ed25519Privat
     return name, wire.with_signature(body, base64.b64encode(key.sign(body)).decode())
 
 
-def give(peer: Peer, gate: str, order: Order, args: Mapping[str, Any], key: Ed25519PrivateKey, wait_s: float = 20.0) -> str:
-    """Give an order and wait until the gate says how it ended: the state, or ``silent``.
+def give(peer: Peer, gate: str, order: Order, args: Mapping[str, Any], key: Ed25519PrivateKey, wait_s: float = 20.0) -> Fate:
+    """Give an order and wait until the gate says how it ended.
 
     Raises Refused (E174) where the broker has not taken it.
     """
     name, body = command(gate, order, args, key)
     answers = Subscription(topics.up(gate, topics.COMMAND, name))
-    got: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    connection = Connection(
-        Peer(peer.host, peer.port, peer.tls, peer.client_id, subscriptions=(answers,), session_expiry_s=peer.session_expiry_s), got.put
-    )
-    connection.start()
+    with Talk(replace(peer, subscriptions=(answers,))) as talk:
+        talk.say(Publication(name, topics.down(gate, topics.COMMAND, name), body))
+        end_s = time.monotonic() + wait_s
+        while event := talk.next(end_s):
+            fate = _fate(event)
+            if fate is not None:
+                return fate
+    return SILENT
+
+
+def _fate(event: Event) -> Fate | None:
+    if isinstance(event, Answered) and broker_codes.fate(event.code) is broker_codes.Fate.NOBODY:
+        return SILENT
+    if not isinstance(event, Arrived):
+        return None
     try:
-        return _told(connection, got, peer, Publication(name, topics.down(gate, topics.COMMAND, name), body), wait_s)
-    finally:
-        connection.disconnect()
-        connection.join(5.0)
-
-
-def _told(connection: Connection, got: queue.SimpleQueue[Event], peer: Peer, order: Publication, wait_s: float) -> str:
-    end_s = time.monotonic() + wait_s
-    while True:
-        try:
-            event = got.get(timeout=max(0.0, end_s - time.monotonic()))
-        except queue.Empty:
-            return "silent"
-        if isinstance(event, Ended):
-            raise Refused("E174", host=peer.host, port=peer.port, why=event.reason)
-        if isinstance(event, Subscribed):
-            connection.publish(order)
-        elif isinstance(event, Answered) and broker_codes.is_refusal(event.code):
-            raise Refused("E174", host=peer.host, port=peer.port, why=broker_codes.name(event.code))
-        elif isinstance(event, Answered) and broker_codes.fate(event.code) is broker_codes.Fate.NOBODY:
-            return "silent"
-        elif isinstance(event, Arrived):
-            connection.done(event)
-            state = _state(event.payload)
-            if state in _OVER:
-                return state
-
-
-def _state(payload: bytes) -> str:
-    try:
-        return wire.CommandState.model_validate_json(payload).state
+        said = wire.CommandState.model_validate_json(event.payload)
     except ValidationError:
-        return "unreadable"
+        return None
+    return Fate(said.state, said.reason, said.detail) if said.state in _OVER else None
 
 
 def _time(second: float) -> str:

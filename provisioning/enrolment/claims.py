@@ -19,6 +19,7 @@ from device.core import wire
 from device.edges.enrol import CLAIM_CERT, CLAIM_KEY, CONFIG, MANIFEST, PROVINCE, ROOT
 from provisioning.authority import PUBLIC, Authority, Purpose, leaf
 from provisioning.errors import Refused
+from provisioning.policy import DEFAULT_POLICY
 from provisioning.registry.exchange import BOARDS
 from provisioning.registry.store import Registry
 from provisioning.registry.tables import Claim, ClaimState, Gate, GateState, Site
@@ -27,10 +28,6 @@ CLAIM_DAYS: Final = 14
 """A card that was not put into a gate by then is worth nothing."""
 BUTTON_PIN: Final = 25
 """BCM number of the pin of the technician's button, beside the lamps'."""
-DEFAULT_POLICY: Final = """\
-[policy]
-lists = [{ name = "revoked", use = "status", on_missing = "ignore" }]"""
-"""For a site that says nothing: badges that were revoked are refused, as soon as there is a list of them."""
 
 
 @dataclass(frozen=True, slots=True)

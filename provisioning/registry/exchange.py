@@ -10,19 +10,25 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from provisioning.errors import Refused
+from provisioning.files import csv_rows, text_of
 from provisioning.ids import SITE, new_id
 from provisioning.places.communes import VERSION, commune
 from provisioning.places.kinds import SiteKind
+from provisioning.policy import policy_tree
 from provisioning.registry.tables import Gate, Site
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 BOARDS: Final = {"pi3": "pinctrl-bcm2835", "zero2w": "pinctrl-bcm2835", "pi4": "pinctrl-bcm2711", "pi5": "pinctrl-rp1"}
 """Board, and the label of its GPIO chip."""
-_SIZE_LIMIT: Final = 16 << 20
 _FORMULA: Final = frozenset("=+-@")
+
+
+def _usable(policy: str) -> str:
+    policy_tree(policy)
+    return policy
 
 
 class Network(BaseModel):
@@ -52,7 +58,7 @@ class NewSite(BaseModel):
     broker_host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
     broker_port: Annotated[int, Field(ge=1, le=65_535)] = 8883
     network: Network = Network()
-    policy: str = ""
+    policy: Annotated[str, AfterValidator(_usable)] = ""
 
     def row(self) -> Site:
         """The row, with an id of its own. Raises Refused (E111) for an unknown commune."""
@@ -69,26 +75,12 @@ class NewSite(BaseModel):
 
 def read_sites(path: Path) -> list[NewSite]:
     """The sites in a CSV or YAML file. Raises Refused (E130 to E132), naming the file, the row and the column; all rows or none."""
-    try:
-        if path.stat().st_size > _SIZE_LIMIT:
-            raise Refused("E130", path=path, why=f"> {_SIZE_LIMIT >> 20} MiB")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise Refused("E130", path=path, why=error.strerror) from error
-    except UnicodeDecodeError as error:
-        raise Refused("E131", path=path, byte=error.start) from error
-    return [_site(path, number, row) for number, row in enumerate(_rows(path, text), start=1)]
+    return [_site(path, number, row) for number, row in enumerate(_rows(path, text_of(path)), start=1)]
 
 
 def _rows(path: Path, text: str) -> Iterable[Mapping[str, Any]]:
     if path.suffix.lower() == ".csv":
-        # Vietnamese spreadsheets write semicolons.
-        head = text.partition("\n")[0]
-        reader = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",", strict=True)
-        try:
-            return [_nested({key: _meant(value) for key, value in row.items() if value}) for row in reader]
-        except csv.Error as error:
-            raise Refused("E132", path=path, row=reader.line_num, column="-", why=error) from error
+        return [_nested({key: _meant(value) for key, value in row.items()}) for row in csv_rows(path, text)]
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -134,6 +134,18 @@ class Published(Base):
     expires: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class Sent(Base):
+    """A version of a gate's configuration as it went out. ``config`` is what it says, ``message`` what was signed."""
+
+    __tablename__ = "configurations"
+
+    gate: Mapped[str] = mapped_column(ForeignKey("gates.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    sent: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    config: Mapped[str] = mapped_column(Text)
+    message: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Acceptance(Base):
     """An acceptance of a gate, good or not, with its signed document."""
 

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from device.edges.mqtt_values import Peer
+from device.edges.tls import TlsFiles
+from provisioning.authority import PUBLIC
 from provisioning.broker.files import PRIVATE
 from provisioning.desk import Desk
 from provisioning.paper import printing
 from provisioning.places.communes import communes
 from provisioning.places.kinds import SiteKind, name_of
 from provisioning.plan import Step
+from provisioning.registry.tables import Site
 
+DESK: Final = "desk"
+"""The name by which a broker knows the province's desk."""
+Paper = Annotated[Path, typer.Option("--cert")]
+Key = Annotated[Path, typer.Option("--key")]
 Out = Annotated[Path, typer.Option("--out")]
 
 
@@ -33,6 +41,11 @@ class Verbs:
     def kind_name(self, kind: str) -> str:
         """Its name, or for programs its word."""
         return kind if self.desk.settings.json else name_of(SiteKind(kind), self.desk.settings.lang)
+
+    def peer(self, site: Site, cert: Path, key: Path) -> Peer:
+        """A site's broker, for the desk with its certificate."""
+        root = self.desk.authority.folder / PUBLIC / "root.pem"
+        return Peer(site.broker_host, site.broker_port, TlsFiles(root, cert, key), DESK, session_expiry_s=0)
 
     def write_files(self, verb: str, subject: str, made: Mapping[str, bytes], out: Path) -> None:
         """One step for each file; keys are for their owner alone."""

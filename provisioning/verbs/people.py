@@ -9,17 +9,16 @@ from typing import Annotated
 
 import typer
 
-from device.edges.mqtt_values import Peer
-from device.edges.tls import TlsFiles
-from provisioning import badge_desk, publishing
-from provisioning.authority import BADGE_KID, PUBLIC, Purpose
+from provisioning import badge_desk, listed, publishing
+from provisioning.authority import BADGE_KID, Purpose
 from provisioning.badges import Issuer
 from provisioning.errors import Refused
 from provisioning.ids import SITE, checked
 from provisioning.paper import printing, sheets
 from provisioning.plan import Step
+from provisioning.policy import lists_of
 from provisioning.registry.tables import Badge
-from provisioning.verbs.base import Out, Verbs
+from provisioning.verbs.base import Key, Out, Paper, Verbs
 
 
 class Badges(Verbs):
@@ -85,24 +84,29 @@ class Lists(Verbs):
         self,
         *,
         site: Annotated[str, typer.Option("--site")],
-        cert: Annotated[Path, typer.Option("--cert")],
-        key: Annotated[Path, typer.Option("--key")],
+        cert: Paper,
+        key: Key,
+        name: Annotated[str, typer.Option("--name")] = publishing.REVOKED,
+        people: Annotated[Path | None, typer.Option("--people")] = None,
         days: Annotated[int, typer.Option("--days", min=1, max=365)] = 30,
     ) -> None:
-        """The next version of a site's list of revoked badges, to each of its gates."""
+        """The next version of a list, to each of a site's gates: the revoked badges, or whom a file names."""
         place = self.desk.registry.site(checked(site, SITE))
         ours, phrase, gates = self.desk.authority, self.desk.passphrase(), self.desk.registry.gates(place.id)
         signer, site_key = ours.signer(Purpose.LISTS, phrase), ours.site_keys(phrase)(place.id)
         if not gates:
             raise Refused("E173", id=place.id)
-        made = publishing.edition(self.desk.registry, gates, site_key, signer, timedelta(days=days))
-        peer = Peer(
-            place.broker_host,
-            place.broker_port,
-            TlsFiles(ours.folder / PUBLIC / "root.pem", cert, key),
-            publishing.DESK,
-            session_expiry_s=0,
-        )
+        named = lists_of(place.policy)
+        if name not in named:
+            raise Refused("E192", id=place.id, name=name, known=", ".join(named) or "-")
+        if (people is None) != (name == publishing.REVOKED):
+            raise Refused("E133", value="--people", why=f"--name {name}")
+        if people is None:
+            subjects = publishing.revoked(self.desk.registry, place.id, site_key)
+        else:
+            subjects = listed.subjects(people, named[name], site_key)
+        made = publishing.edition(self.desk.registry, gates, name, subjects, signer, timedelta(days=days))
+        peer = self.peer(place, cert, key)
 
         def send() -> None:
             for one in made.releases:
@@ -112,7 +116,7 @@ class Lists(Verbs):
             with self.desk.registry.change() as session:
                 session.add(made.row)
 
-        told = {"version": made.row.version, "count": made.count, "gates": [one.gate for one in made.releases]}
+        told = {"name": name, "version": made.row.version, "count": made.count, "gates": [one.gate for one in made.releases]}
         where = {"count": len(made.releases), "host": peer.host, "port": peer.port}
         note = {"version": made.row.version, "name": made.row.name, "count": made.count}
         # Noted first: a version of which some gates may have heard is never given to another content.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 import typer
 from pydantic import ValidationError
 
 from provisioning.errors import Refused
+from provisioning.files import text_of
 from provisioning.ids import GATE, SITE, checked, new_id
 from provisioning.paper import printing
 from provisioning.places.kinds import SiteKind
@@ -18,6 +20,9 @@ from provisioning.plan import Step
 from provisioning.registry.exchange import BOARDS, NewSite, read_sites, written
 from provisioning.registry.tables import Gate, GateState, Site
 from provisioning.verbs.base import Verbs
+
+AT_GATES: Final = frozenset({"policy", "purpose", "legal_basis", "broker_host", "broker_port"})
+"""What a gate in service has on its card, and can be sent anew."""
 
 
 class Sites(Verbs):
@@ -36,19 +41,62 @@ class Sites(Verbs):
         broker: Annotated[str, typer.Option("--broker")],
         address: Annotated[str, typer.Option("--address")] = "-",
         port: Annotated[int, typer.Option("--port")] = 8883,
+        network: Annotated[str, typer.Option("--network")] = "lan",
+        ssid: Annotated[str | None, typer.Option("--ssid")] = None,
+        apn: Annotated[str | None, typer.Option("--apn")] = None,
+        policy: Annotated[Path | None, typer.Option("--policy")] = None,
     ) -> None:
         """One site, under a new id."""
-        told = {"name": name, "kind": kind, "commune": commune, "contact": contact, "hotline": hotline, "purpose": purpose}
-        try:
-            new = NewSite.model_validate(
-                {**told, "legal_basis": legal_basis, "broker_host": broker, "address": address, "broker_port": port}
-            )
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise Refused("E133", value="--" + str(first["loc"][0]).replace("_", "-"), why=first["msg"]) from error
-        row = new.row()
+        told: dict[str, Any] = {"name": name, "kind": kind, "commune": commune, "contact": contact, "hotline": hotline, "purpose": purpose}
+        told |= {"legal_basis": legal_basis, "broker_host": broker, "address": address, "broker_port": port}
+        row = _described({**told, "network": _network(network, ssid, apn), "policy": "" if policy is None else text_of(policy)}).row()
         facts = {"id": row.id, "name": row.name, "kind": self.kind_name(row.kind), "commune": self.commune_name(row.commune)}
         self.desk.carry_out("site add", row.id, [Step("step.site", facts, partial(self.desk.registry.add, row))], lambda: facts)
+
+    def change(  # noqa: PLR0913 - a site has so many sides
+        self,
+        site: str,
+        *,
+        name: Annotated[str | None, typer.Option("--name")] = None,
+        kind: Annotated[SiteKind | None, typer.Option("--kind")] = None,
+        commune: Annotated[str | None, typer.Option("--commune")] = None,
+        contact: Annotated[str | None, typer.Option("--contact")] = None,
+        hotline: Annotated[str | None, typer.Option("--hotline")] = None,
+        purpose: Annotated[str | None, typer.Option("--purpose")] = None,
+        legal_basis: Annotated[str | None, typer.Option("--legal-basis")] = None,
+        broker: Annotated[str | None, typer.Option("--broker")] = None,
+        address: Annotated[str | None, typer.Option("--address")] = None,
+        port: Annotated[int | None, typer.Option("--port")] = None,
+        network: Annotated[str | None, typer.Option("--network")] = None,
+        ssid: Annotated[str | None, typer.Option("--ssid")] = None,
+        apn: Annotated[str | None, typer.Option("--apn")] = None,
+        policy: Annotated[Path | None, typer.Option("--policy")] = None,
+    ) -> None:
+        """What is given of a site anew; its id stays."""
+        row = self.desk.registry.site(checked(site, SITE))
+        told: dict[str, Any] = {"name": name, "kind": kind, "commune": commune, "contact": contact, "hotline": hotline, "purpose": purpose}
+        told |= {"legal_basis": legal_basis, "broker_host": broker, "address": address, "broker_port": port}
+        told |= {
+            "policy": None if policy is None else text_of(policy),
+            "network": None if network is None else _network(network, ssid, apn),
+        }
+        if network is None and (ssid or apn):
+            raise Refused("E133", value="--ssid, --apn", why="--network")
+        before = {key: value for key, value in _facts(row).items() if key != "commune_list"}
+        new = _described({**before, **{key: value for key, value in told.items() if value is not None}}).row()
+        changed = {key: value for key, value in _facts(new).items() if value != getattr(row, key)}
+
+        def keep() -> None:
+            with self.desk.registry.change() as session:
+                kept = session.get_one(Site, row.id)
+                for key, value in changed.items():
+                    setattr(kept, key, value)
+
+        facts = {"id": row.id, "what": "; ".join(f"{key}: {getattr(row, key)} → {value}" for key, value in changed.items())}
+        steps = [Step("step.site_change", facts, keep)] if changed else []
+        at_gates = AT_GATES & changed.keys()
+        say = {"next": self.desk.words("say.config_next", site=row.id)} if at_gates else {}
+        self.desk.carry_out("site change", row.id, steps, lambda: {"id": row.id, "changed": sorted(changed), **say})
 
     def list(self) -> None:
         """All of them."""
@@ -58,7 +106,7 @@ class Sites(Verbs):
         """One, with its gates."""
         row = self.desk.registry.site(checked(site, SITE))
         gates = [f"{gate.id} ({gate.lane}, {gate.direction}, {gate.state})" for gate in self.desk.registry.gates(row.id)]
-        more = {name: getattr(row, name) for name in ("address", "contact", "purpose", "legal_basis", "network")}
+        more = {name: getattr(row, name) for name in ("address", "contact", "purpose", "legal_basis", "network", "policy")}
         self.desk.tell({**self._row(row), **more, "broker": f"{row.broker_host}:{row.broker_port}", "gates": gates})
 
     def bring(self, path: Path) -> None:
@@ -105,6 +153,20 @@ class Sites(Verbs):
 
 def _facts(site: Site) -> dict[str, Any]:
     return {column.name: getattr(site, column.name) for column in Site.__table__.columns if column.name != "created"}
+
+
+def _described(told: Mapping[str, Any]) -> NewSite:
+    """Raises Refused (E133), naming the option."""
+    try:
+        return NewSite.model_validate(told)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = {"broker_host": "broker", "broker_port": "port"}.get(str(first["loc"][0]), str(first["loc"][-1]).replace("_", "-"))
+        raise Refused("E133", value=f"--{option}", why=first["msg"].removeprefix("Value error, ")) from error
+
+
+def _network(kind: str, ssid: str | None, apn: str | None) -> dict[str, str | None]:
+    return {"kind": kind, "ssid": ssid, "apn": apn}
 
 
 class Gates(Verbs):

@@ -15,10 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.core.orders import Order
-from device.edges.mqtt_values import Peer
-from device.edges.tls import TlsFiles
 from provisioning import orders
-from provisioning.authority import PUBLIC, Purpose, leaf
+from provisioning.authority import Purpose, leaf
 from provisioning.broker.access import apply, gone
 from provisioning.commissioning import MOST_HOURS, Maker, certificate_life, gate_key, moment
 from provisioning.enrolment.issuing import DAYS
@@ -26,16 +24,13 @@ from provisioning.errors import Refused
 from provisioning.ids import GATE, SITE, checked
 from provisioning.paper import printing, service_sheets, sheets
 from provisioning.plan import Step
-from provisioning.publishing import DESK
 from provisioning.registry.store import FORWARD
 from provisioning.registry.tables import Certificate, Gate, GateState
-from provisioning.verbs.base import Out, Verbs
+from provisioning.verbs.base import Key, Out, Paper, Verbs
 from provisioning.verbs.places import lane_of, way_of
 
 Acl = Annotated[Path | None, typer.Option("--acl")]
 Pid = Annotated[Path | None, typer.Option("--pid")]
-Paper = Annotated[Path | None, typer.Option("--cert")]
-Key = Annotated[Path | None, typer.Option("--key")]
 Reason = Annotated[str, typer.Option("--reason")]
 Hours = Annotated[int, typer.Option("--hours", min=1, max=MOST_HOURS)]
 REASON_LIMIT: Final = 100
@@ -96,7 +91,9 @@ class Leaving(Verbs):
         row = self.desk.registry.gate(checked(gate, GATE))
         self._leave("revoke", row, GateState.REVOKED, reason, self._silence(acl, pid))
 
-    def decommission(self, gate: str, reason: Reason, acl: Acl = None, pid: Pid = None, cert: Paper = None, key: Key = None) -> None:
+    def decommission(
+        self, gate: str, reason: Reason, acl: Acl = None, pid: Pid = None, cert: Paper | None = None, key: Key | None = None
+    ) -> None:
         """A gate that is taken down for good: wiped where it can be reached, and silenced. Its id is never given again."""
         row = self.desk.registry.gate(checked(gate, GATE))
         steps = self._silence(acl, pid)
@@ -134,10 +131,8 @@ class Leaving(Verbs):
         self.desk.carry_out(verb, row.id, [*first, move, *(step for step in after if step not in first)], lambda: told)
 
     def _wipe(self, row: Gate, cert: Path, key: Path, signer: Ed25519PrivateKey, told: dict[str, Any]) -> None:
-        site = self.desk.registry.site(row.site)
-        tls = TlsFiles(self.desk.authority.folder / PUBLIC / "root.pem", cert, key)
-        peer = Peer(site.broker_host, site.broker_port, tls, DESK, session_expiry_s=0)
-        told["wiped"] = orders.give(peer, row.id, Order.WIPE, {"confirm": row.id}, signer)
+        peer = self.peer(self.desk.registry.site(row.site), cert, key)
+        told["wiped"] = orders.give(peer, row.id, Order.WIPE, {"confirm": row.id}, signer).state
 
 
 class Service(Verbs):

@@ -173,6 +173,20 @@ def enrolled_gate(town: Province, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate
     return town.registry.gate(gate.id), places
 
 
+def on_this_machine(town: Province, places: Places, frames: Path) -> Path:
+    """An enrolled gate's configuration, made to see a folder's pictures, to have no real pins and keep its state in ``town``'s folder."""
+    path, state = places.etc / "gate.toml", town.folder / "state"
+    text = path.read_text().replace('socket = "/run/gate/eye/eye.sock"', "cpu_share = 1.0")
+    text = text.replace('source = "picamera2"', f'source = "folder:{frames}"\nfps = 6.0')
+    text = text.replace("[signals]\n", '[signals]\npin_factory = "mock"\n')
+    own = "".join(f'{name} = "{state / name}"\n' for name in ("lists", "orders", "desired", "commissioned"))
+    text = text.replace("[trust]\n", f"[trust]\n{own}").replace("[gate]\n", f'[gate]\nruntime_dir = "{town.folder / "run"}"\n')
+    text = text.replace("[broker]\n", "[broker]\nfirst_connect_spread_s = 0.0\n")
+    (town.folder / "run").mkdir()
+    path.write_text(text + f'\n[journal]\npath = "{state / "journal.sqlite"}"\nunsynced_grace_s = 0.0\n')
+    return path
+
+
 def run(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
     """What a verb says as JSON: a result, or with 2 why it is refused."""
     capsys.readouterr()

@@ -27,7 +27,7 @@ from provisioning.acceptance import QUESTIONS
 from provisioning.province.store import SqliteStore
 from provisioning.registry.tables import Gate, GateState
 from tests.gate.test_whole_gate import turning, until
-from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate, run
+from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate, on_this_machine, run
 from tests.provisioning.test_paper import decode, text_of
 
 WELL: Final = [Row("clock", Grade.PASS, "synchronised"), Row("space", Grade.WARN, "900 MiB free")]
@@ -204,17 +204,10 @@ def test_the_test_codes_on_paper_make_the_gate_answer_as_they_say(
     for number, quarter in enumerate(quarters):
         for again in range(4):
             Image.fromarray(quarter if again < 3 else np.full_like(quarter, 200)).save(frames / f"{number}{again}.png")
-    path = places.etc / "gate.toml"
-    text = path.read_text().replace('socket = "/run/gate/eye/eye.sock"', "cpu_share = 1.0")
-    text = text.replace('source = "picamera2"', f'source = "folder:{frames}"\nfps = 6.0')
-    text = text.replace("[signals]\n", '[signals]\npin_factory = "mock"\n')
-    own = "".join(f'{name} = "{town.folder / "state" / name}"\n' for name in ("lists", "orders", "desired", "commissioned"))
-    text = text.replace("[trust]\n", f"[trust]\n{own}").replace("[gate]\n", f'[gate]\nruntime_dir = "{town.folder / "run"}"\n')
-    (town.folder / "run").mkdir()
-    text += f'\n[journal]\npath = "{town.folder / "state" / "journal.sqlite"}"\nunsynced_grace_s = 0.0\n'
+    path = on_this_machine(town, places, frames)
     desk = town.papers("desk")
     run(capsys, "list", "publish", "--site", gate.site, "--cert", str(desk.cert), "--key", str(desk.key))
-    path.write_text(text.replace("[policy]", '[policy]\naccept = ["site_badge"]\nunknown_clock = "accept"'))
+    path.write_text(path.read_text().replace("[policy]", '[policy]\naccept = ["site_badge"]\nunknown_clock = "accept"'))
     config = commissioned.load(path)
     with turning(Program(config, path)) as program:
         assert until(lambda: program.loop.tally.accepted and program.loop.tally.rejected >= 2, 30)

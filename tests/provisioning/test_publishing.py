@@ -80,7 +80,7 @@ def test_a_revoked_badge_reaches_the_gate(town: Province, tmp_path: Path, capsys
     issued = badges(town, gate, 300)
     site_key = town.authority.site_keys(PHRASE)(gate.site)
     assert main(["badge", "revoke", issued[0], "--reason", "mất thẻ", "--yes"]) == 0
-    assert publish(town, gate, capsys) == {"version": 1, "count": 1, "gates": [gate.id]}
+    assert publish(town, gate, capsys) == {"name": "revoked", "version": 1, "count": 1, "gates": [gate.id]}
 
     held: dict[str, bytes] = {}
     one = GateList("revoked", tmp_path / "lists", ageing_ns=24 * HOUR_NS, stale_ns=168 * HOUR_NS)
