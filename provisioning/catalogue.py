@@ -41,6 +41,12 @@ def refusal(lang: Lang, refused: Refused) -> tuple[str, str]:
     return entry[lang].format_map(refused.facts), entry[f"do_{lang}"].format_map(refused.facts)
 
 
+def remedy(lang: Lang, code: str) -> str:
+    """What to do about an error of which nothing but the code is known: on paper."""
+    text: str = entries()["errors"][code][f"do_{lang}"]
+    return text.format_map(dict.fromkeys(fields(text), "…"))
+
+
 def fields(text: str) -> frozenset[str]:
     """The names of the facts that a text wants."""
     return frozenset(name for _, name, _, _ in Formatter().parse(text) if name)

@@ -95,7 +95,7 @@ def program(desk: Desk) -> typer.Typer:
     verb(app, "decommission", "decommission", Leaving(desk).decommission)
     group("broker", {"mosquitto": Brokers(desk).mosquitto, "access": Leaving(desk).access, "rabbitmq": Brokers(desk).rabbitmq})
     group("enrol", {"serve": Enrolments(desk).serve})
-    group("card", {"write": Cards(desk).write})
+    group("card", {"write": Cards(desk).write, "sheet": Cards(desk).sheet})
     group("badge", {"issue": Badges(desk).issue, "revoke": Badges(desk).revoke, "list": Badges(desk).list})
     group("list", {"publish": Lists(desk).publish})
     group("config", {"send": Remote(desk).send})

@@ -30,6 +30,7 @@ GREY: Final = (90, 90, 90)
 GREEN: Final = (0, 140, 70)
 RED: Final = (200, 30, 30)
 AMBER: Final = (235, 150, 0)
+BLUE: Final = (30, 90, 200)
 LABEL_MM: Final = (100.0, 62.0)
 """A common roll of labels."""
 QUIET_MODULES: Final = 4

@@ -16,6 +16,7 @@ from provisioning.enrolment.claims import Enrolment
 from provisioning.errors import Refused
 from provisioning.ids import GATE, SITE, checked
 from provisioning.paper import printing, sheets
+from provisioning.paper.technician_card import technician_card
 from provisioning.plan import Step
 from provisioning.verbs.base import Out, Verbs
 
@@ -24,6 +25,11 @@ WIFI: Final = "GATE_PROVISION_WIFI"
 
 class Cards(Verbs):
     """``card``."""
+
+    def sheet(self, out: Out = Path("technician-card.pdf")) -> None:
+        """The technician's card, to be laminated."""
+        save = partial(printing.save_pdf, technician_card(sheets.now()), out)
+        self.desk.carry_out("card sheet", out.name[:64], [Step("step.write", {"path": out}, save)], lambda: {"path": str(out)})
 
     def write(
         self,

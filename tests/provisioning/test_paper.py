@@ -22,9 +22,10 @@ from device.eye.ladder import Ladder
 from provisioning.authority import Purpose, make
 from provisioning.badge_desk import issue
 from provisioning.badges import Issuer
-from provisioning.catalogue import Lang, words
+from provisioning.catalogue import Lang, remedy, words
 from provisioning.errors import Refused
 from provisioning.paper import printing, sheets
+from provisioning.paper.technician_card import ERRORS, STEPS, technician_card
 from provisioning.registry.tables import Gate, GateState, Site
 from tests.provisioning.test_registry import a_gate, a_site
 
@@ -152,3 +153,22 @@ def test_a_page_that_cannot_be_kept_is_named(school: tuple[Site, Gate], tmp_path
     with pytest.raises(Refused, match="E145"):
         printing.save_pdf(sheets.label(*school, AT), tmp_path / "file" / "label.pdf")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("lang", Lang)
+def test_the_technicians_card_says_what_the_tool_says(lang: Lang) -> None:
+    """A side for each language; nothing runs over its end; each error's remedy stands as on the screen."""
+    document = bytes(technician_card(datetime(2026, 11, 20, tzinfo=UTC)).output())
+    reader = pypdfium2.PdfDocument(document)
+    try:
+        assert len(reader) == 2
+        page = reader[0 if lang is Lang.VI else 1].get_textpage()
+        words_there = " ".join(str(page.get_text_bounded()).split())
+        lowest = min(page.get_charbox(number)[1] for number in range(page.count_chars()))
+    finally:
+        reader.close()
+    for code in ERRORS:
+        assert f"{code} {remedy(lang, code)}" in words_there
+    for number, key in enumerate(STEPS, start=1):
+        assert f"{number} {words(lang, key)}" in words_there
+    assert lowest > 5 / 25.4 * 72, "five millimetres from the edge"

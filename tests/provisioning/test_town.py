@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import typer
@@ -84,10 +84,17 @@ def test_from_an_empty_folder_to_an_enrolled_gate(
 
 
 GUIDE: Final = (Path(provisioning.__file__).parent / "README.md").read_text(encoding="utf-8")
-ELSEWHERE: Final = {"enrol", "list", "badge revoke", "acceptance", "gate in-service", "authority rotate"}
-"""What needs a gate or a broker that runs: `test_publishing`, `test_acceptance`, `test_rotation`, and above."""
-LINES: Final = re.findall(r"(?m)^gate-provision (?:.*\\\n)*.*$", GUIDE)
-COMMANDS: Final = [shlex.split(line.replace("\\\n", " "), comments=True)[1:] for line in LINES]
+ELSEWHERE: Final = {"enrol", "list", "badge revoke", "acceptance", "gate in-service", "authority rotate", "config", "order"}
+"""What needs a gate or a broker that runs: `test_publishing`, `test_acceptance`, `test_rotation`, `test_remote`, and above."""
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of each command in a document, without the program's name."""
+    lines = re.findall(r"(?m)^gate-provision (?:.*\\\n)*.*$", text)
+    return [shlex.split(line.replace("\\\n", " "), comments=True)[1:] for line in lines]
+
+
+COMMANDS: Final = commands(GUIDE)
 
 
 def test_every_command_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,4 +155,18 @@ def test_the_guides_name_only_verbs_that_there_are() -> None:
             first = word.removeprefix("gate-provision ").split()
             if first[0] in verbs and first[0] != "gate":
                 assert " ".join(first) in known, f"{guide.name}: {word}"
-    assert len(GUIDES) == 3
+    assert len(GUIDES) == 4
+
+
+HOW_TO: Final = [words for guide in GUIDES for words in commands(guide.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("words", [pytest.param(words, id=" ".join(words)[:60]) for words in HOW_TO])
+def test_every_command_of_a_guide_is_taken_as_it_stands(words: list[str]) -> None:
+    """Verb, arguments and options are known, and none is missing; what each does is tried by the test of its verb."""
+    command: Any = typer.main.get_group(program(Desk(Settings(Path()))))
+    while subcommands := getattr(command, "commands", None):
+        command, words = subcommands[words[0]], words[1:]
+    command.make_context("gate-provision", list(words))
+    with pytest.raises(Exception, match="No such option"):
+        command.make_context("gate-provision", [*words, "--no-such"])
