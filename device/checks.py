@@ -32,8 +32,8 @@ from device.edges.files import read_site_key
 from device.edges.lists import GateList
 from device.edges.seal import load_sealing_key
 from device.edges.signer import load_signing_key
-from device.edges.trust import load_province, load_trust
-from device.errors import ConfigError, GateError
+from device.edges.trust import Signs, load_province, load_trust
+from device.errors import ConfigError, GateError, KeyUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -79,7 +79,7 @@ def gate_lists(config: GateConfig) -> dict[str, GateList]:
 
 def trust_of(config: GateConfig) -> Trust:
     """The keys that vouch for codes. Raises KeyUnusable, naming the file."""
-    return NOBODY if config.trust.keys is None else load_trust(config.trust.keys, load_province(config.trust.province))
+    return NOBODY if config.trust.keys is None else load_trust(config.trust.keys, load_province(config.trust.province, Signs.LISTS))
 
 
 def rules(config: GateConfig, lists: Mapping[str, GateList] | None = None, trust: Trust = NOBODY) -> Rules:
@@ -165,7 +165,7 @@ def _trust(config: GateConfig) -> Iterator[Problem]:
         if problems:
             return
     if trust.keys is not None:
-        yield from _try("trust.keys", lambda path: load_trust(path, load_province(trust.province)), trust.keys)
+        yield from _try("trust.keys", lambda path: load_trust(path, load_province(trust.province, Signs.LISTS)), trust.keys)
 
 
 def _certificates(broker: BrokerSection, gate_id: str) -> Iterator[Problem]:
@@ -192,8 +192,11 @@ def _pair(cert: Path, key: Path, gate_id: str) -> Iterator[Problem]:
 
 def _lists(config: GateConfig) -> Iterator[Problem]:
     """A list that is not there yet is no mistake of the configuration: a new gate fetches it."""
-    if config.policy.lists and config.trust.province is None:
+    province = config.trust.province
+    if config.policy.lists and province is None:
         yield Problem("trust.province", "is needed for policy.lists: without it no list counts")
+    elif config.policy.lists and province is not None and not list(_try("trust.province", load_province, province)):
+        yield from _try("trust.province", _known_for_lists, province)
     kinds = {Kind.SITE_BADGE, Kind.PHONE_CODE, Kind.HEALTH_CERTIFICATE} & set(config.policy.accept)
     if kinds and config.trust.keys is None:
         yield Problem("trust.keys", f"is needed for {min(kinds).value} in policy.accept: without keys no signed code counts")
@@ -219,6 +222,11 @@ def _try(key: str, load: Callable[[Path], object], path: Path) -> Iterator[Probl
         load(path)
     except GateError as error:
         yield Problem(key, str(error))
+
+
+def _known_for_lists(path: Path) -> None:
+    if not load_province(path, Signs.LISTS).known:
+        raise KeyUnusable(f"{path}: no key in it signs lists, so none of policy.lists counts")
 
 
 def _spans(several: tuple[OpeningHours, ...]) -> tuple[Span, ...]:

@@ -19,7 +19,7 @@ from device.edges.chain import check_chain
 from device.edges.commissioning import CERTIFICATE, PLACE, SITE_KEY
 from device.edges.files import read_plain
 from device.edges.signer import load_signing_key
-from device.edges.trust import load_province
+from device.edges.trust import Signs, load_province
 from device.errors import GateError
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def _place(config: GateConfig) -> Place | None:
         return None
     try:
         token = token_of(read_plain(path, _FILE_LIMIT_BYTES))
-        order = order_of(token) if load_province(config.trust.province).signed(token) else None
+        order = order_of(token) if load_province(config.trust.province, Signs.ORDERS).signed(token) else None
     except BadCbor:
         order = None
     if order is None or order.gate != config.gate.id:

@@ -359,8 +359,9 @@ class TrustSection(_Section):
     """Whose signatures count."""
 
     province: FilePath | None = None
-    """PEM file of one or two public keys (Ed25519) that sign lists, keys and orders: none of them the broker's. Without it everything from
-    the province but acknowledgements is refused."""
+    """PEM file of one or two public keys (Ed25519) that sign lists, keys and orders: none of them the broker's. A line `signs: orders` or
+    `signs: lists` before a key says that it is for nothing else. Without the file everything from the province but acknowledgements is
+    refused."""
     keys: FilePath | None = None
     """The signed list of public keys for badges, phone codes and health certificates. Without it these are not enabled."""
     lists: FilePath = Path("/var/lib/gate/lists")

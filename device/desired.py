@@ -25,7 +25,7 @@ from device.config import GateConfig
 from device.core import wire
 from device.edges.downlink import Verdict
 from device.edges.files import read_plain, replace_durably
-from device.edges.trust import Province, load_province
+from device.edges.trust import Province, Signs, load_province
 from device.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -258,7 +258,7 @@ class Desired:
 def open_desired(path: Path) -> Desired | None:
     """The desired configurations of the gate whose file this is; None where no province is known. Raises ConfigError or KeyUnusable."""
     base = configuration.load(path)
-    province = load_province(base.trust.province)
+    province = load_province(base.trust.province, Signs.ORDERS)
     return Desired(path, base.trust.desired, province, base.gate.id) if province.known else None
 
 

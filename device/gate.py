@@ -50,7 +50,7 @@ from device.edges.signer import Signer
 from device.edges.standing import Notices
 from device.edges.systemd import SystemdNotifier
 from device.edges.tls import context_for
-from device.edges.trust import Province, load_province
+from device.edges.trust import Province, Signs, load_province
 from device.edges.uplink import MqttUplink
 from device.errors import ConfigError, JournalError
 from device.hands import WIPED, Reach, make_hands, wipe
@@ -177,15 +177,16 @@ class Gate:
         record = open_record(config)
         self.clock, self.journal = record.clock, record.journal
         stack.callback(self.journal.close)
-        trust, province = trust_of(config), load_province(config.trust.province)
+        trust = trust_of(config)
+        orders, lists = (load_province(config.trust.province, use) for use in (Signs.ORDERS, Signs.LISTS))
         self.lists = gate_lists(config)
-        open_lists(self.lists.values(), province)
+        open_lists(self.lists.values(), lists)
         applied = rules(config, self.lists, trust)
         self.scribe = Scribe(terms_of(config), self._lists)
         sealer = None if config.privacy.seal_to is None else HpkeSealer(config.privacy.seal_to)
         memory = Memory(applied.in_out_reset_ns, self.journal.passages())
         self.judge = Judge(applied, site_key, sealer, (SEAL_INFO + config.gate.id).encode(), memory, trust)
-        self.commissioner = self._commissioner(province)
+        self.commissioner = self._commissioner(orders)
         self.signals = GpioSignals(
             config.signals,
             shipped_score(),
@@ -214,8 +215,8 @@ class Gate:
         stack.callback((config.gate.runtime_dir / STATUS_FILE).unlink, missing_ok=True)
         self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
         if self.uplink is not None:
-            self._take_orders(self.uplink, province)
-            self._fetch_lists(stack, self.uplink, province)
+            self._take_orders(self.uplink, orders)
+            self._fetch_lists(stack, self.uplink, lists)
             if self._desired is not None:
                 self.uplink.take_config(self._desired.take, self._desired.report)
             self.uplink.start()

@@ -38,6 +38,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from device.core import wire
 from device.core.trust import KeyUse
+from device.edges.trust import Signs
 from provisioning.errors import Refused
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey
@@ -246,7 +247,9 @@ def _fill(folder: Path, name: str, passphrase: bytes, now: datetime) -> None:
     _write_pair(folder, Purpose.SEALING, sealing, passphrase, None)
     _write_pair(folder, Purpose.SITES, x25519.X25519PrivateKey.generate(), passphrase, None)
     public = folder / PUBLIC
-    province = [(folder / f"{purpose}.pub.pem").read_bytes() for purpose in (Purpose.ORDERS, Purpose.LISTS)]
+    # Which key signs what stands before it: a gate takes no order that the lists' key signed.
+    signing = ((Signs.ORDERS, Purpose.ORDERS), (Signs.LISTS, Purpose.LISTS))
+    province = [f"signs: {use}\n".encode() + (folder / f"{purpose}.pub.pem").read_bytes() for use, purpose in signing]
     _write(public / "root.pem", root.public_bytes(serialization.Encoding.PEM))
     _write(public / "province.pem", b"".join(province))
     _write(public / "seal.pem", (folder / f"{Purpose.SEALING}.pub.pem").read_bytes())

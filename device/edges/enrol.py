@@ -49,7 +49,7 @@ from device.edges.files import read_plain, replace_durably, sync_folder
 from device.edges.mqtt_values import Peer
 from device.edges.signer import load_signing_key
 from device.edges.tls import TlsFiles
-from device.edges.trust import load_province
+from device.edges.trust import Signs, load_province
 from device.errors import EnrolmentRefused, KeyUnusable
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def read_bundle(places: Places) -> wire.Bundle:
         raise EnrolmentRefused(f"{card / MANIFEST}: {error}") from error
     # A gate that was set up before trusts only whom it trusted then: another card cannot make it somebody else's.
     known = places.etc / PROVINCE
-    province = load_province(known if known.exists() else card / PROVINCE)
+    province = load_province(known if known.exists() else card / PROVINCE, Signs.ORDERS)
     bundle = wire.read(wire.Bundle, body)
     if isinstance(bundle, wire.Unreadable):
         raise EnrolmentRefused(f"{card / MANIFEST}: not a bundle: {bundle.where}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -20,10 +21,19 @@ from device.edges.signer import verify
 from device.errors import KeyUnusable
 
 PROVINCE_KEYS_LIMIT: Final = 4
-_PEM: Final = re.compile(rb"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
+_PEM: Final = re.compile(rb"(?:^signs: ([a-z]+)\r?\n)?^(-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----)", re.DOTALL | re.MULTILINE)
 _FILE_LIMIT_BYTES: Final = 4 << 20
 
 SignedT = TypeVar("SignedT", bound=wire.Signed)
+
+
+class Signs(StrEnum):
+    """What a key of the province is for. The desk that sends lists each day cannot order a gate about."""
+
+    ORDERS = "orders"
+    """Orders, by the broker and by camera, configuration, and what stands on a card."""
+    LISTS = "lists"
+    """Lists of persons, and the list of keys."""
 
 
 class Province:
@@ -57,22 +67,35 @@ class Province:
         return message if self.vouches(body) else "unsigned"
 
 
-def load_province(path: Path | None) -> Province:
-    """The keys in a PEM file. Raises KeyUnusable, naming the file."""
+def load_province(path: Path | None, use: Signs | None = None) -> Province:
+    """The keys in a PEM file that may sign for ``use``, which may be none; all of them where no use is named.
+
+    A line ``signs: orders`` or ``signs: lists`` before a key says what it is
+    for; a key without such a line is for both. Raises KeyUnusable, naming the file.
+    """
     if path is None:
         return Province()
-    found = []
-    for pem in _PEM.findall(_content(path, "the province's keys")):
-        try:
-            key = load_pem_public_key(pem)
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise KeyUnusable(f"{path}: holds a public key that cannot be read") from error
-        if not isinstance(key, ed25519.Ed25519PublicKey):
-            raise KeyUnusable(f"{path}: the province signs with Ed25519, this is {type(key).__name__}")
-        found.append(key)
+    found = [(_use(path, label), _ed25519(path, pem)) for label, pem in _PEM.findall(_content(path, "the province's keys"))]
     if not 0 < len(found) <= PROVINCE_KEYS_LIMIT:
         raise KeyUnusable(f"{path}: one to {PROVINCE_KEYS_LIMIT} public keys in PEM form are needed, {len(found)} are there")
-    return Province(tuple(found))
+    return Province(tuple(key for label, key in found if use is None or label in {None, use}))
+
+
+def _use(path: Path, label: bytes) -> Signs | None:
+    try:
+        return Signs(label.decode("ascii")) if label else None
+    except ValueError:
+        raise KeyUnusable(f"{path}: signs: {label.decode('ascii')!a} is not known; {' or '.join(Signs)} is") from None
+
+
+def _ed25519(path: Path, pem: bytes) -> ed25519.Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnusable(f"{path}: holds a public key that cannot be read") from error
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise KeyUnusable(f"{path}: the province signs with Ed25519, this is {type(key).__name__}")
+    return key
 
 
 def load_trust(path: Path, province: Province) -> Trust:

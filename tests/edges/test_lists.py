@@ -17,7 +17,7 @@ from device.core.trust import KeyUse
 from device.core.types import ClockReading
 from device.edges import lists
 from device.edges.lists import MANIFEST, GateList
-from device.edges.trust import Province, load_province, load_trust
+from device.edges.trust import Province, Signs, load_province, load_trust
 from device.errors import KeyUnusable
 from tests.desk import Desk
 
@@ -197,6 +197,20 @@ def test_two_keys_of_the_province_count_side_by_side(tmp_path: Path) -> None:
     assert not province.vouches(other.sign(dict(body)))
     assert not province.vouches(b'{"a":1}')
     assert not load_province(None).vouches(old.sign(dict(body)))
+
+
+def test_a_key_signs_only_what_stands_before_it(tmp_path: Path) -> None:
+    """Whoever has the key of the lists orders no gate about; a key of which nothing is said signs both, and a wrong word is named."""
+    orders, lists, both = Desk(), Desk(), Desk()
+    path = tmp_path / "province.pem"
+    path.write_bytes(b"signs: orders\n" + pem(orders.key) + b"signs: lists\r\n" + pem(lists.key) + b"# signs: orders\n" + pem(both.key))
+    found = {use: [load_province(path, use).vouches(desk.sign({"a": 1})) for desk in (orders, lists, both)] for use in (*Signs, None)}
+    assert found == {Signs.ORDERS: [True, False, True], Signs.LISTS: [False, True, True], None: [True, True, True]}
+    path.write_bytes(b"signs: orders\n" + pem(orders.key))
+    assert not load_province(path, Signs.LISTS).known
+    path.write_bytes(b"signs: everything\n" + pem(orders.key))
+    with pytest.raises(KeyUnusable, match="'everything' is not known; orders or lists is"):
+        load_province(path)
 
 
 def test_a_message_counts_only_signed_whole_and_of_its_own_kind() -> None:

@@ -130,6 +130,8 @@ def test_the_daemon_starts_without_a_list_and_refers_everybody(folder: Path) -> 
 def test_lists_and_signed_codes_need_somebody_to_vouch_for_them(folder: Path) -> None:
     """Named by the key that is missing."""
     assert "trust.province: is needed for policy.lists" in complaint(config(folder, trust={"province": None}))
+    (folder / "orders.pem").write_bytes(b"signs: orders\n" + (folder / "orders.pem").read_bytes())
+    assert "no key in it signs lists" in complaint(config(folder))
     assert "trust.keys: is needed for site_badge" in complaint(config(folder, policy={"accept": ["site_badge"]}))
 
 

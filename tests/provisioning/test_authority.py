@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
 import subprocess
@@ -12,9 +13,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import x25519
 
+from device.core import wire
 from device.core.trust import KeyUse
 from device.edges.seal import HpkeSealer, load_sealing_key
-from device.edges.trust import load_province, load_trust
+from device.edges.trust import Signs, load_province, load_trust
 from provisioning import authority
 from provisioning.authority import ISSUERS, PUBLIC, SIGNERS, Authority, Purpose, make
 from provisioning.badges import Issuer
@@ -76,7 +78,7 @@ def test_fingerprints_are_those_that_openssl_gives(made: Authority) -> None:
 def test_a_gate_believes_the_public_files(made: Authority) -> None:
     """The province's keys, the list of keys, and the key to seal to: by the loaders that a gate uses."""
     public = made.folder / PUBLIC
-    province = load_province(public / "province.pem")
+    province = load_province(public / "province.pem", Signs.LISTS)
     trust = load_trust(public / "trust.json", province)
     assert (KeyUse.BADGES, b"\x01") in trust.keys
     opened = made.key(Purpose.SEALING, PHRASE)
@@ -84,6 +86,18 @@ def test_a_gate_believes_the_public_files(made: Authority) -> None:
     assert HpkeSealer(public / "seal.pem").seal(b"x", b"y")
     assert isinstance(load_sealing_key(public / "seal.pem"), x25519.X25519PublicKey)
     assert Issuer(made.signer(Purpose.BADGES, PHRASE), 1).badge(b"12345678", int(NOW.timestamp()) + 1000).startswith("G1:")
+
+
+def test_the_desk_that_sends_lists_cannot_order_a_gate_about(made: Authority) -> None:
+    """Each key counts for its own purpose alone."""
+    path = made.folder / PUBLIC / "province.pem"
+    for use, mine, other in ((Signs.ORDERS, Purpose.ORDERS, Purpose.LISTS), (Signs.LISTS, Purpose.LISTS, Purpose.ORDERS)):
+        signed = {
+            one: wire.with_signature(b'{"a":1}', base64.b64encode(made.signer(one, PHRASE).sign(b'{"a":1}')).decode())
+            for one in (mine, other)
+        }
+        province = load_province(path, use)
+        assert (province.vouches(signed[mine]), province.vouches(signed[other])) == (True, False)
 
 
 def test_private_keys_are_locked_and_only_their_owners(made: Authority) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 import device
 from device.core.credentials import parse
 from device.core.types import Credential, Kind
-from device.edges.trust import load_province, load_trust
+from device.edges.trust import Signs, load_province, load_trust
 from device.eye.camera import Luma
 from device.eye.decoder import Reading, ZbarDecoder, ZxingDecoder
 from device.eye.ladder import Ladder
@@ -69,7 +69,7 @@ def test_the_eye_reads_the_label(school: tuple[Site, Gate]) -> None:
 def test_the_eye_reads_every_badge_of_a_sheet(school: tuple[Site, Gate], tmp_path: Path) -> None:
     """Each card cut out; and a gate that trusts the authority takes it."""
     one = make(tmp_path / "authority", "Test", "ba bon nam sau")
-    trust = load_trust(one.folder / "public" / "trust.json", load_province(one.folder / "public" / "province.pem"))
+    trust = load_trust(one.folder / "public" / "trust.json", load_province(one.folder / "public" / "province.pem", Signs.LISTS))
     issuer = Issuer(one.signer(Purpose.BADGES, "ba bon nam sau"), 1)
     names = [f"Nguyễn Thị Thử Nghiệm {number}" for number in range(12)]
     made = issue(school[0], names, datetime.now(UTC) + timedelta(days=100), 3, 1, issuer)

@@ -15,7 +15,7 @@ from device.core import identity, wire
 from device.core.types import ClockReading, SubjectClass
 from device.edges.list_fetch import Ask, ListFetcher
 from device.edges.lists import GateList
-from device.edges.trust import load_province
+from device.edges.trust import Signs, load_province
 from device.workbench.broker import LOOPBACK
 from provisioning.cli import main
 from provisioning.publishing import revoke
@@ -84,7 +84,7 @@ def test_a_revoked_badge_reaches_the_gate(town: Province, tmp_path: Path, capsys
 
     held: dict[str, bytes] = {}
     one = GateList("revoked", tmp_path / "lists", ageing_ns=24 * HOUR_NS, stale_ns=168 * HOUR_NS)
-    known = load_province(town.authority.folder / "public" / "province.pem")
+    known = load_province(town.authority.folder / "public" / "province.pem", Signs.LISTS)
 
     def ask(asked: Ask) -> None:
         if asked.wanted and asked.topic in held:

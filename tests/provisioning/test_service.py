@@ -19,7 +19,7 @@ from device.edges.commissioning import Commissioner, Site
 from device.edges.enrol import Places
 from device.edges.mqtt_values import Arrived
 from device.edges.order_book import OrderBook
-from device.edges.trust import load_province
+from device.edges.trust import Signs, load_province
 from provisioning.cli import main
 from provisioning.registry.tables import Gate, GateState
 from tests.provisioning.enrolment_kit import PHRASE, Province, at_work, enrolled_gate, run
@@ -55,7 +55,7 @@ def hold_up(places: Places, payload: bytes) -> str:
     config = commissioned.load(places.etc / "gate.toml")
     facts: list[wire.AuditFact] = []
     clock = SystemClock()
-    site = Site(config, load_province(config.trust.province), "", lambda: clock.floor_ns, facts.append)
+    site = Site(config, load_province(config.trust.province, Signs.ORDERS), "", lambda: clock.floor_ns, facts.append)
     gate = Commissioner(site, OrderBook(config.trust.orders / "camera"))
     gate.open(0)
     facts.clear()
@@ -152,7 +152,7 @@ def test_a_gate_that_can_be_reached_is_wiped_first(
     gate, places = enrolled
     desk = town.papers("desk")
     keys = ("--cert", str(desk.cert), "--key", str(desk.key))
-    orders = load_province(places.etc / "province.pem")
+    orders = load_province(places.etc / "province.pem", Signs.ORDERS)
     if not answers:
         assert run(capsys, "decommission", gate.id, "--reason", "tháo", *keys)["wiped"] == "silent"
         return
