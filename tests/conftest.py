@@ -22,6 +22,18 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
+MOST_WORKERS: Final = 4
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More than one for each processor, since tests wait, too; none for a part of the suite, which starts sooner and shows its output."""
+    options = config.getini("addopts")
+    # Other marks choose tests that need the machine for themselves.
+    usual = config.option.markexpr == options[options.index("-m") + 1] and not config.option.keyword and config.option.capture != "no"
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return min(MOST_WORKERS, 1 + (os.cpu_count() or 1)) if whole and usual else 0
+
+
 GRACE_S: Final = 2.0
 """A thread that was told to stop may take so long to end."""
 
