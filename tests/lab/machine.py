@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from device.workbench.foreign import payment_code
 from tests.lab import service
 from tests.lab.folder import Folder, prepare
@@ -48,6 +51,15 @@ BOOTS: Final = 3
 EMULATION: Final = "Oops: int3"
 """What an emulated processor trips over, now and then on a busy host, when the other one patches the kernel's code: before anything of
 ours runs, and of no meaning for a gate."""
+
+
+PROVINCE: Final = (
+    Ed25519PrivateKey.generate()
+    .public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode("ascii")
+)
+"""Somebody must be known who could sign an order, or no window opens."""
 
 
 class Emulated:
@@ -98,6 +110,7 @@ def furnish(folder: Folder, scripts: Path, configuration: str) -> None:
     """A gate with its configuration, and the guest's script as a service that is started last and powers off."""
     service.furnish(folder, configuration, people_seen=4, refused=[payment_code("0123456789")])
     upper = folder.scratch / "upper"
+    service.write(upper / "etc/gate/province.pem", PROVINCE)
     service.draw(upper / ONE_PERSON.relative_to("/"), 1)
     shutil.copytree(scripts, upper / "opt/lab/tests/lab/guest", dirs_exist_ok=True)
     service.write(upper / "etc/systemd/system/lab.service", LAB_UNIT)

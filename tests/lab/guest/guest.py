@@ -153,6 +153,26 @@ def lamps(changes: list[tuple[float, str, int]]) -> list[str]:
     return [name for at, name, level in changes if at > 0 and level and name in {"green", "red", "amber"}]
 
 
+def button() -> dict[str, Any]:
+    """Touch the technician's button, then hold it: what the gate says of itself, and what the lamps do."""
+    (pull,) = Path("/sys/devices/platform").glob("gpio-sim.*/gpiochip*/sim_gpio26/pull")
+    states = [status().get("state")]
+    pull.write_text("pull-down")
+    time.sleep(0.5)
+    pull.write_text("pull-up")
+    time.sleep(6)
+    states.append(status().get("state"))
+    pull.write_text("pull-down")
+    began = time.monotonic()
+    wait(lambda: status().get("state") == "commissioning", "the window for an order")
+    held_s = time.monotonic() - began
+    pull.write_text("pull-up")
+    lines = Lines(PINS)
+    time.sleep(OUTCOME_S)
+    events = [json.loads(line) for line in said("/usr/bin/gate", "events", "--json", "--limit", "0").splitlines()]
+    return {"states": states, "held_s": held_s, "changes": lines.stop(), "events": events}
+
+
 def killed() -> dict[str, Any]:
     """Kill -9 while the relay is held or a lamp is lit: how soon every line is at rest."""
     said("systemctl", "mask", "--runtime", "gate.service")
@@ -206,6 +226,17 @@ def crash() -> None:
     Path("/proc/sysrq-trigger").write_text("c")
 
 
+STEPS: dict[str, Callable[[], dict[str, Any]]] = {
+    "boot": boot,
+    "answers": answers,
+    "button": button,
+    "outcomes": outcomes,
+    "killed": killed,
+    "busy": busy,
+    "renumbered": renumbered,
+}
+
+
 def main() -> None:
     """Do what this boot is for."""
     for step in (SHARE / "plan").read_text().split():
@@ -217,10 +248,7 @@ def main() -> None:
         elif step == "after":
             result("after", boot() | {"at": time.time()})
         else:
-            result(
-                step,
-                {"boot": boot, "answers": answers, "outcomes": outcomes, "killed": killed, "busy": busy, "renumbered": renumbered}[step](),
-            )
+            result(step, STEPS[step]())
 
 
 if __name__ == "__main__":
