@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509 import verification
 from cryptography.x509.oid import NameOID
 
@@ -18,12 +19,23 @@ class BadChain(ValueError):
 
 
 def check_chain(root: Path, gate: str, key: VerifyingKey, chain: Sequence[x509.Certificate], now_s: float) -> None:
-    """Raises BadChain unless the first certificate is for this gate and key, and the rest leads to a root in the file.
+    """`check_chain_to` the roots in a PEM file. OSError where it cannot be read."""
+    try:
+        roots = x509.load_pem_x509_certificates(root.read_bytes())
+    except ValueError as error:
+        raise BadChain(f"it does not lead to the province's root: {error}") from error
+    check_chain_to(roots, gate, key, chain, now_s)
 
-    ``now_s`` is the time to judge by, seconds since 1970. OSError where the file cannot be read.
+
+def check_chain_to(
+    roots: Sequence[x509.Certificate], gate: str, key: CertificatePublicKeyTypes | None, chain: Sequence[x509.Certificate], now_s: float
+) -> None:
+    """Raises BadChain unless the first certificate is for this gate and key, and the rest leads to one of the roots.
+
+    ``now_s`` is the time to judge by, seconds since 1970.
     """
     try:
-        anchors = verification.Store(x509.load_pem_x509_certificates(root.read_bytes()))
+        anchors = verification.Store(list(roots))
         # Gates are clients and have no host name, so the names are compared here and not by the verifier.
         policy = verification.ExtensionPolicy.permit_all()
         builder = verification.PolicyBuilder().store(anchors).time(datetime.fromtimestamp(now_s, UTC))

@@ -23,6 +23,7 @@ from sqlalchemy import select
 
 from device.core import wire
 from device.core.pacing import Backoff
+from device.edges.chain import BadChain, check_chain_to
 from device.edges.mqtt_client import Connection
 from device.edges.mqtt_values import Arrived, Connected, Ended, Event, Peer, Publication, Subscription
 from device.edges.signer import verify
@@ -49,7 +50,7 @@ class Desk:
     registry: Registry
     issuer: Issuer
     site_key: Callable[[str], bytes]
-    roots: Sequence[x509.Certificate] = ()
+    roots: Sequence[x509.Certificate]
 
     def answer(self, asker: str, request: wire.EnrolRequest, now: datetime | None = None) -> wire.EnrolAnswer | None:
         """What is told to who asks under a claim, or under a gate's own name; nothing where it has said that all is well."""
@@ -84,7 +85,7 @@ class Desk:
                 session.add(_audit(gate.id, wrong or "bad_request", {"claim": claim, "board": request.board}))
                 return self._refused(claim, request, der, wrong or "bad_request")
             if row.state == ClaimState.OPEN:
-                chain = self.issuer.issue(gate.id, x509.load_der_x509_csr(der))
+                chain = self._certified(gate.id, der, key)
                 row.state, row.key, row.board = ClaimState.ISSUED, _digest(key), request.board
                 row.chain = "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in chain)
                 gate.state, gate.changed = GateState.ENROLLED, now
@@ -113,11 +114,20 @@ class Desk:
                 return self._refused(name, request, der, wrong or "bad_request")
             chain: Sequence[x509.Certificate] = next((one for one in held if one[0].public_key() == key), ())
             if not chain:
-                chain = self.issuer.issue(name, x509.load_der_x509_csr(der))
+                chain = self._certified(name, der, key)
                 session.add(_certificate(name, chain))
                 session.add(_audit(name, "issued", {"renewal": "issued", "serial": f"{chain[0].serial_number:x}"}))
             site = gate.site
         return self._issued(request, der, key, chain, site)
+
+    def _certified(self, gate: str, der: bytes, key: ec.EllipticCurvePublicKey) -> Sequence[x509.Certificate]:
+        """A new certificate that the gate itself will take. Raises IssuerFailed."""
+        chain = self.issuer.issue(gate, x509.load_der_x509_csr(der))
+        try:
+            check_chain_to(self.roots, gate, key, chain, time.time())
+        except BadChain as error:
+            raise IssuerFailed(f"the certificate that was issued is not for the gates of this province: {error}") from error
+        return chain
 
     def _issued(
         self, request: wire.EnrolRequest, der: bytes, key: ec.EllipticCurvePublicKey, chain: Sequence[x509.Certificate], site: str

@@ -231,11 +231,29 @@ def town(tmp_path: Path) -> Iterator[Province]:
     made.registry.close()
 
 
+def test_a_step_ca_under_another_root_makes_no_gate(town: Province, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its certificates are good, but no gate would take them: nothing is registered, and the log says why."""
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "stranger").mkdir()
+    stranger = province(tmp_path / "stranger", stranger=True)
+    stranger.registry.close()
+    with StepCa(tmp_path / "ca", stranger.authority) as ca:
+        desk = Desk(town.registry, ca.issuer(), town.authority.site_keys(PHRASE), town.authority.roots())
+        gate = town.gate()
+        claim = wire.read(wire.Bundle, town.files(gate)["bundle.json"])
+        assert isinstance(claim, wire.Bundle)
+        assert desk.answer(claim.claim, a_request(gate.id, new_key())) is None
+    assert "is not for the gates of this province: it does not lead to the province's root" in caplog.text
+    with town.registry.change() as session:
+        assert session.get_one(Claim, claim.claim).state == ClaimState.OPEN
+    assert town.registry.audit(gate.id) == []
+
+
 def test_a_failure_burns_no_claim_and_the_gate_enrols_when_it_is_over(town: Province, tmp_path: Path) -> None:
     """With real brokers: the gate asks again by itself, and gets what step-ca signs."""
     (tmp_path / "ca").mkdir()
     with StepCa(tmp_path / "ca", town.authority) as ca, town.brokers():
-        desk = Desk(town.registry, ca.issuer(), town.authority.site_keys(PHRASE))
+        desk = Desk(town.registry, ca.issuer(), town.authority.site_keys(PHRASE), town.authority.roots())
         gate = town.gate()
         places = town.places(gate)
         claim = wire.read(wire.Bundle, (places.card / "bundle.json").read_bytes())
