@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from device.config import BrokerSection
@@ -52,12 +52,18 @@ class Herald:
         state = wire.State(online=online, session=session, boot=now.boot_id, version=self._about.version, since=wire.time_text(now.wall_ns))
         return Publication(object(), wire.up(self._gate, "state"), wire.encode(state), retain=retain)
 
-    def peer(self, broker: BrokerSection, session: str, *, retain: bool) -> Peer:
-        """Where to connect, as whom, with which will, and what to listen to. ``retain`` False for a broker that keeps nothing."""
+    def peer(self, broker: BrokerSection, session: str, *, retain: bool, lists: Sequence[str] = ()) -> Peer:
+        """Where to connect, as whom, with which will, and what to listen to.
+
+        ``retain`` False for a broker that keeps nothing; ``lists`` are those that the rules name.
+        """
         tls = None if broker.ca is None else TlsFiles(broker.ca, broker.cert, broker.key)
         wanted = [Subscription(wire.down(self._gate, kind)) for kind in ("ack", "config")]
         wanted.append(Subscription(wire.down_filter(self._gate, "cmd"), as_published=True))
-        wanted += [Subscription(wire.down_filter(gate, "list")) for gate in (self._gate, wire.ALL)]
+        everybody = (self._gate, wire.ALL)
+        wanted += [Subscription(wire.down_filter(gate, "list")) for gate in everybody]
+        # By name, too: RabbitMQ finds what is retained by an exact topic only.
+        wanted += [Subscription(wire.down(gate, "list", name)) for gate in everybody for name in lists]
         last = self.state(session, online=False)
         will = Will(last.topic, last.payload, retain, WILL_DELAY_S)
         return Peer(broker.host, broker.port, tls, self._gate, will, tuple(wanted))

@@ -17,7 +17,7 @@ import queue
 import ssl
 import threading
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -96,6 +96,11 @@ class ListFetcher:
         self.fetched_bytes = 0
 
     # ------------------------------------------------------------- for other threads
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The lists that the rules name."""
+        return tuple(self._lists)
 
     def start(self) -> None:
         """Begin."""

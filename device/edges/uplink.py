@@ -299,9 +299,9 @@ class MqttUplink:
         self._tally["attempts"] += 1
         self._phase = Phase.CONNECTING
         self._session = str(uuid.uuid4())
-        connection = Connection(
-            self._herald.peer(self._broker, self._session, retain=self._retain), lambda event: self._events.put((connection, event))
-        )
+        lists = () if self._downlink.fetcher is None else self._downlink.fetcher.names
+        peer = self._herald.peer(self._broker, self._session, retain=self._retain, lists=lists)
+        connection = Connection(peer, lambda event: self._events.put((connection, event)))
         self._connection = connection
         connection.start()
 

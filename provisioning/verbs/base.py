@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +15,7 @@ from device.edges.tls import TlsFiles
 from provisioning.authority import PUBLIC
 from provisioning.broker.files import PRIVATE
 from provisioning.desk import Desk
+from provisioning.errors import Refused
 from provisioning.paper import printing
 from provisioning.places.communes import communes
 from provisioning.places.kinds import SiteKind, name_of
@@ -24,6 +26,8 @@ DESK: Final = "desk"
 """The name by which a broker knows the province's desk."""
 Paper = Annotated[Path, typer.Option("--cert")]
 Key = Annotated[Path, typer.Option("--key")]
+Also = Annotated[list[str] | None, typer.Option("--also")]
+"""A cluster whose nodes keep what is retained each for itself is told at each of them."""
 Out = Annotated[Path, typer.Option("--out")]
 
 
@@ -46,6 +50,16 @@ class Verbs:
         """A site's broker, for the desk with its certificate."""
         root = self.desk.authority.folder / PUBLIC / "root.pem"
         return Peer(site.broker_host, site.broker_port, TlsFiles(root, cert, key), DESK, session_expiry_s=0)
+
+    def nodes(self, site: Site, cert: Path, key: Path, also: Sequence[str] | None) -> Sequence[Peer]:
+        """The same, and the other nodes of its cluster, ``HOST`` or ``HOST:PORT``. Raises Refused (E133)."""
+        first, others = self.peer(site, cert, key), []
+        for one in also or ():
+            host, _, port = one.partition(":")
+            if not host or (port and not port.isdecimal()):
+                raise Refused("E133", value=f"--also {one}", why="HOST[:PORT]")
+            others.append(replace(first, host=host, port=int(port or first.port)))
+        return [first, *others]
 
     def write_files(self, verb: str, subject: str, made: Mapping[str, bytes], out: Path) -> None:
         """One step for each file; keys are for their owner alone."""

@@ -18,7 +18,7 @@ from provisioning.paper import printing, sheets
 from provisioning.plan import Step
 from provisioning.policy import lists_of
 from provisioning.registry.tables import Badge
-from provisioning.verbs.base import Key, Out, Paper, Verbs
+from provisioning.verbs.base import Also, Key, Out, Paper, Verbs
 
 
 class Badges(Verbs):
@@ -89,6 +89,7 @@ class Lists(Verbs):
         name: Annotated[str, typer.Option("--name")] = publishing.REVOKED,
         people: Annotated[Path | None, typer.Option("--people")] = None,
         days: Annotated[int, typer.Option("--days", min=1, max=365)] = 30,
+        also: Also = None,
     ) -> None:
         """The next version of a list, to each of a site's gates: the revoked badges, or whom a file names."""
         place = self.desk.registry.site(checked(site, SITE))
@@ -106,18 +107,19 @@ class Lists(Verbs):
         else:
             subjects = listed.subjects(people, named[name], site_key)
         made = publishing.edition(self.desk.registry, gates, name, subjects, signer, timedelta(days=days))
-        peer = self.peer(place, cert, key)
+        peers = self.nodes(place, cert, key, also)
 
         def send() -> None:
-            for one in made.releases:
-                publishing.publish(peer, one.messages())
+            for peer in peers:
+                for one in made.releases:
+                    publishing.publish(peer, one.messages())
 
         def keep() -> None:
             with self.desk.registry.change() as session:
                 session.add(made.row)
 
         told = {"name": name, "version": made.row.version, "count": made.count, "gates": [one.gate for one in made.releases]}
-        where = {"count": len(made.releases), "host": peer.host, "port": peer.port}
+        where = {"count": len(made.releases), "host": ", ".join(peer.host for peer in peers), "port": place.broker_port}
         note = {"version": made.row.version, "name": made.row.name, "count": made.count}
         # Noted first: a version of which some gates may have heard is never given to another content.
         steps = [Step("step.list_note", note, keep), Step("step.list_send", where, send)]

@@ -9,13 +9,14 @@ from typing import Annotated, Any, Final
 import typer
 
 from device.core.orders import Order
-from provisioning import desired, orders
+from device.core.wire import topics
+from provisioning import desired, orders, publishing
 from provisioning.authority import Purpose
 from provisioning.errors import Refused
 from provisioning.ids import GATE, SITE, checked
 from provisioning.plan import Step
 from provisioning.registry.tables import CERTIFIED, Gate, GateState, Site
-from provisioning.verbs.base import Key, Paper, Verbs
+from provisioning.verbs.base import Also, Key, Paper, Verbs
 
 Wait = Annotated[int, typer.Option("--wait", min=1, max=600)]
 ASKED: Final = tuple(order for order in Order if order is not Order.WIPE)
@@ -25,7 +26,7 @@ ASKED: Final = tuple(order for order in Order if order is not Order.WIPE)
 class Remote(Verbs):
     """``config``, ``order``."""
 
-    def send(self, *, site: Annotated[str, typer.Option("--site")], cert: Paper, key: Key, wait: Wait = 30) -> None:
+    def send(self, *, site: Annotated[str, typer.Option("--site")], cert: Paper, key: Key, also: Also = None, wait: Wait = 30) -> None:
         """To each gate of a site that is at work, its configuration by the registry."""
         place = self.desk.registry.site(checked(site, SITE))
         gates = [gate for gate in self.desk.registry.gates(place.id) if GateState(gate.state) in CERTIFIED]
@@ -33,7 +34,7 @@ class Remote(Verbs):
             raise Refused("E173", id=place.id)
         signer = self.desk.authority.signer(Purpose.ORDERS, self.desk.passphrase())
         rows = [desired.next_version(self.desk.registry, gate, desired.wanted(place, gate), signer) for gate in gates]
-        peer, said = self.peer(place, cert, key), dict[str, str]()
+        (peer, *others), said = self.nodes(place, cert, key, also), dict[str, str]()
 
         def keep() -> None:
             with self.desk.registry.change() as session:
@@ -41,6 +42,8 @@ class Remote(Verbs):
                     session.merge(row)
 
         def give() -> None:
+            for other in others:
+                publishing.publish(other, [(topics.down(row.gate, topics.DOWN_CONFIG), row.message) for row in rows])
             said.update(desired.send(peer, rows, wait))
             refusals = [f"{gate} ({state})" for gate, state in said.items() if state not in {"applied", "silent"}]
             if refusals:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
+from device.config import BrokerSection
 from device.core import wire
 from device.core.types import Channel
+from device.edges.clock import SystemClock
+from device.edges.herald import About, Herald
 from device.edges.uplink import UNANSWERED_LIMIT_S
 from tests.contract.validate import assert_valid
 from tests.edges.test_mqtt_client import CONNACK_CODES
@@ -101,6 +105,17 @@ def test_it_subscribes_to_what_the_contract_allows_and_sees_retained_commands_as
     for topic in ("down/ack", "down/config", "down/cmd/+", "down/list/+"):
         assert f"gates/v1/{GATE}/{topic}" in subscribed
     assert "gates/v1/all/down/list/+" in subscribed
+
+
+def test_a_list_that_the_rules_name_is_asked_for_by_its_name() -> None:
+    """Some brokers find what is retained by an exact topic only."""
+    herald = Herald(GATE, About("1", "2", dict, dict), SystemClock(), 60.0)
+    section = BrokerSection(host="127.0.0.1")
+    session = str(uuid.uuid4())
+    named = [one.topic for one in herald.peer(section, session, retain=True, lists=("workers",)).subscriptions]
+    without = [one.topic for one in herald.peer(section, session, retain=True).subscriptions]
+    assert set(named) - set(without) == {f"gates/v1/{GATE}/down/list/workers", "gates/v1/all/down/list/workers"}
+    assert len(set(named)) == len(named)
 
 
 def test_health_comes_every_period_and_expires_after_three(server: MqttServer) -> None:

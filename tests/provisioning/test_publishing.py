@@ -16,12 +16,15 @@ from device.core.types import ClockReading, SubjectClass
 from device.edges.list_fetch import Ask, ListFetcher
 from device.edges.lists import GateList
 from device.edges.trust import Signs, load_province
-from device.workbench.broker import LOOPBACK
+from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
+from provisioning.authority import Purpose
+from provisioning.broker import mosquitto
 from provisioning.cli import main
 from provisioning.publishing import revoke
 from provisioning.registry.tables import Badge, Gate, GateState
 from tests.edges.test_list_fetch import HOUR_NS, Clock, until
-from tests.provisioning.enrolment_kit import PHRASE, Province, province
+from tests.provisioning.enrolment_kit import PHRASE, Province, province, run
+from tests.provisioning.test_brokers import Client
 from tests.provisioning.test_brokers import gate as at_broker
 
 
@@ -133,6 +136,28 @@ def test_a_version_of_which_somebody_may_have_heard_is_not_given_again(town: Pro
         again.broker_port = town.gates_port
     assert publish(town, gate, capsys)["version"] == 2
     assert publish(town, gate, capsys)["version"] == 3
+
+
+def test_each_node_of_a_cluster_is_told(town: Province, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nodes keep what is retained each for itself; one that cannot be reached is named."""
+    gate = town.gate(GateState.ENROLLED)
+    papers, etc, port = town.papers("desk"), tmp_path / "mosquitto", free_port()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "kept").mkdir()
+    other = MosquittoProcess(tmp_path / "other", port, mosquitto.gates(etc, port, tmp_path / "kept", LOOPBACK))
+    words = ("list", "publish", "--site", gate.site, "--cert", str(papers.cert), "--key", str(papers.key), "--also")
+    other.start()
+    try:
+        assert run(capsys, *words, f"{LOOPBACK}:{port}")["version"] == 1
+        found = {}
+        for at in (town.gates_port, port):
+            with Client(at, town.papers(gate.id, Purpose.GATES), gate.id, (f"gates/v1/{gate.id}/down/#",)) as client:
+                found[at] = sorted(message.topic for message in client.messages())
+        assert found[port] == found[town.gates_port] != []
+    finally:
+        other.stop()
+    assert f"{LOOPBACK}:{port}" in run(capsys, *words, f"{LOOPBACK}:{port}", code=2)["message"]
+    assert run(capsys, *words, "host:x", code=2)["error"] == "E133"
 
 
 def test_what_is_not_there_is_named(town: Province, capsys: pytest.CaptureFixture[str]) -> None:
