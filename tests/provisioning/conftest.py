@@ -13,8 +13,11 @@ from typing import Final
 
 import pytest
 
+from device.edges.enrol import Places
 from provisioning import authority
 from provisioning.registry.store import Registry
+from provisioning.registry.tables import Gate
+from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate
 
 SHIPPED: Final = authority.STRETCH_COST
 
@@ -31,6 +34,19 @@ def quick_passphrase() -> Iterator[None]:
 def slow_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the tool itself has it: where another process opens the same keys."""
     monkeypatch.setattr(authority, "STRETCH_COST", SHIPPED)
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
+    """A province at work, for those that need nothing else."""
+    with at_work(tmp_path, monkeypatch) as one:
+        yield one
+
+
+@pytest.fixture
+def enrolled(town: Province, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, Places]:
+    """A gate that has enrolled there."""
+    return enrolled_gate(town, monkeypatch)
 
 
 def _server() -> Path | None:

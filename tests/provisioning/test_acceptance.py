@@ -6,7 +6,6 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,23 +26,10 @@ from provisioning.acceptance import QUESTIONS
 from provisioning.province.store import SqliteStore
 from provisioning.registry.tables import Gate, GateState
 from tests.gate.test_whole_gate import turning, until
-from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate, on_this_machine, run
+from tests.provisioning.enrolment_kit import Province, on_this_machine, run
 from tests.provisioning.test_paper import decode, text_of
 
 WELL: Final = [Row("clock", Grade.PASS, "synchronised"), Row("space", Grade.WARN, "900 MiB free")]
-
-
-@pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
-    """A province at work."""
-    with at_work(tmp_path, monkeypatch) as one:
-        yield one
-
-
-@pytest.fixture
-def enrolled(town: Province, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, Places]:
-    """A gate that has enrolled."""
-    return enrolled_gate(town, monkeypatch)
 
 
 def answers(path: Path, **changes: bool) -> Path:

@@ -21,7 +21,7 @@ from device.workbench import people
 from device.workbench.scenes import View, scene
 from provisioning.registry.tables import Gate, GateState, Sent
 from tests.gate.test_whole_gate import turning, until
-from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate, on_this_machine, run
+from tests.provisioning.enrolment_kit import Province, on_this_machine, run
 
 POLICY: Final = """\
 [policy]
@@ -31,19 +31,6 @@ rearm_s = 0.2
 lists = [{ name = "workers", use = "allow" }]
 """
 WORKER, STRANGER = people.people(2, people.seeded(11))
-
-
-@pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
-    """A province at work."""
-    with at_work(tmp_path, monkeypatch) as one:
-        yield one
-
-
-@pytest.fixture
-def enrolled(town: Province, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, Places]:
-    """A gate that has enrolled."""
-    return enrolled_gate(town, monkeypatch)
 
 
 def desk(town: Province) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +21,9 @@ from device.edges.order_book import OrderBook
 from device.edges.trust import Signs, load_province
 from provisioning.cli import main
 from provisioning.registry.tables import Gate, GateState
-from tests.provisioning.enrolment_kit import PHRASE, Province, at_work, enrolled_gate, run
+from tests.provisioning.enrolment_kit import PHRASE, Province, enrolled_gate, run
 from tests.provisioning.test_brokers import gate as at_broker
 from tests.provisioning.test_paper import decode
-
-
-@pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
-    """A province at work."""
-    with at_work(tmp_path, monkeypatch) as one:
-        yield one
 
 
 @pytest.fixture
