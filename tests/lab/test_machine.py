@@ -192,14 +192,21 @@ def stands(spans: list[tuple[float, float, str]], meant: Pattern) -> None:
     whole = [last - first for first, last in amber if abs(last - first - length) < LATE_S]
     apart = [later - earlier for (earlier, _), (later, _) in pairwise(amber)]
     regular = [gap for gap in apart if abs(gap - period) < LATE_S]
-    beeps = [(first, last - first) for first, last, line in spans if line == "buzzer" and first > amber[0][0]]
+    # A chirp keeps its distance from the one before, also from one while the camera was coming.
+    passed = min((first for first, _, line in spans if line in {"green", "red"}), default=0.0)
+    early = [first for first, _, line in spans if line == "amber" and first < passed]
+    beeps = [
+        (first, last - first)
+        for first, last, line in spans
+        if line == "buzzer" and (first > amber[0][0] or (early and first < passed - LATE_S))
+    ]
     print(meant.sign, amber[:4], beeps)  # noqa: T201 - what was seen, for the record
     assert len(whole) >= max(4, len(amber) // 2), amber
     assert len(regular) >= max(3, len(apart) // 2), apart
     ((after, beep),) = lit(meant.sound)
     alike = [at for at, length in beeps if abs(length - beep) < LATE_S / 2]
     assert alike, (beeps, beep)
-    assert alike[0] >= amber[0][0] + after - LATE_S or meant.sign is not Sign.OUT_OF_SERVICE
+    assert alike[0] >= (early or [amber[0][0]])[0] + after - LATE_S or meant.sign is not Sign.OUT_OF_SERVICE
     assert all(later - earlier > meant.sound.length_ms / 1000 - LATE_S for earlier, later in pairwise(alike)), alike
 
 
