@@ -94,8 +94,9 @@ class Sites(Verbs):
 
         facts = {"id": row.id, "what": "; ".join(f"{key}: {getattr(row, key)} → {value}" for key, value in changed.items())}
         steps = [Step("step.site_change", facts, keep)] if changed else []
-        at_gates = AT_GATES & changed.keys()
-        say = {"next": self.desk.words("say.config_next", site=row.id)} if at_gates else {}
+        # Told of a new broker are gates where they still are: at the old one.
+        old = f" --also {row.broker_host}:{row.broker_port}" if {"broker_host", "broker_port"} & changed.keys() else ""
+        say = {"next": self.desk.words("say.config_next", site=f"{row.id}{old}")} if AT_GATES & changed.keys() else {}
         self.desk.carry_out("site change", row.id, steps, lambda: {"id": row.id, "changed": sorted(changed), **say})
 
     def list(self) -> None:

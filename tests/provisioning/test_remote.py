@@ -18,7 +18,9 @@ from device.edges.clock import Discipline, SystemClock
 from device.edges.enrol import Places
 from device.gate import Gate as Program
 from device.workbench import people
+from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from device.workbench.scenes import View, scene
+from provisioning.broker import mosquitto
 from provisioning.registry.tables import Gate, GateState, Sent
 from tests.gate.test_whole_gate import turning, until
 from tests.provisioning.enrolment_kit import Province, on_this_machine, run
@@ -92,6 +94,32 @@ def test_a_policy_of_the_sites_own_and_its_list_reach_the_gate(
     with town.registry.change() as session:
         kept = session.get_one(Sent, (gate.id, 1))
     assert WORKER.number.encode() not in kept.message
+
+
+def test_a_site_moves_to_another_broker(
+    town: Province, enrolled: tuple[Gate, Places], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gate is told at the old one, and is found at the new one after its restart."""
+    gate, places = enrolled
+    path, port = on_this_machine(town, places, faces(tmp_path / "faces")), free_port()
+    for name in ("other", "kept"):
+        (tmp_path / name).mkdir()
+    other = MosquittoProcess(tmp_path / "other", port, mosquitto.gates(tmp_path / "mosquitto", port, tmp_path / "kept", LOOPBACK))
+    other.start()
+    try:
+        told = run(capsys, "site", "change", gate.site, "--port", str(port))
+        old = f"{LOOPBACK}:{town.gates_port}"
+        assert told["next"].endswith(f"config send --site {gate.site} --also {old}")
+        send = ("config", "send", "--site", gate.site, *desk(town), "--also", old)
+        with at_gate(path) as (_, desired):
+            assert run(capsys, *send, "--wait", "1")["gates"][0]["state"] == "silent"
+            assert until(lambda: desired.changed)
+        with at_gate(path) as (program, _):
+            assert program.config.broker is not None
+            assert program.config.broker.port == port
+            assert run(capsys, *send)["gates"] == [{"id": gate.id, "version": 1, "state": "applied"}]
+    finally:
+        other.stop()
 
 
 def test_orders_are_carried_out_and_answered(
