@@ -13,7 +13,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from device.core import wire
 from device.edges.enrol import CLAIM_CERT, CLAIM_KEY, CONFIG, MANIFEST, PROVINCE, ROOT
@@ -22,7 +22,7 @@ from provisioning.errors import Refused
 from provisioning.policy import DEFAULT_POLICY
 from provisioning.registry.exchange import BOARDS
 from provisioning.registry.store import Registry
-from provisioning.registry.tables import Claim, ClaimState, Gate, GateState, Site
+from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState, Site
 
 CLAIM_DAYS: Final = 14
 """A card that was not put into a gate by then is worth nothing."""
@@ -88,10 +88,13 @@ def bundle(
 ) -> Mapping[str, bytes]:
     """The files of a gate's card, by name, with a new claim; every older claim of the gate is void from now on.
 
-    Raises Refused like the registry and the authority, and E150 for a gate that is gone for good.
+    Raises Refused like the registry and the authority, E150 for a gate that is gone for good, and E189 for a
+    revoked one with a certificate that has not ended.
     """
     if gate.state == GateState.DECOMMISSIONED:
         raise Refused("E150", id=gate.id)
+    if gate.state == GateState.REVOKED:
+        _refuse_while_certified(registry, gate.id)
     now = datetime.now(UTC).replace(microsecond=0) if now is None else now
     expires = now + timedelta(days=CLAIM_DAYS)
     name = f"{wire.CLAIM_PREFIX}{gate.id}-{secrets.token_hex(4)}"
@@ -120,6 +123,14 @@ def bundle(
         session.add(row)
     # The manifest comes last: a card without it is not finished.
     return {**files, CLAIM_KEY: pem, MANIFEST: manifest}
+
+
+def _refuse_while_certified(registry: Registry, gate: str) -> None:
+    """The broker's list knows names, not certificates: with a new card, whoever took the old one would be let in again."""
+    with registry.change() as session:
+        ends = session.scalar(select(func.max(Certificate.ends)).where(Certificate.gate == gate))
+    if ends is not None and ends.replace(tzinfo=ends.tzinfo or UTC) > datetime.now(UTC):
+        raise Refused("E189", id=gate, date=f"{ends:%Y-%m-%d}")
 
 
 def _text(text: str) -> str:

@@ -19,18 +19,19 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from provisioning.errors import Refused
-from provisioning.registry.tables import Acceptance, Audit, Badge, Gate, GateState, Site
+from provisioning.registry.tables import GONE, Acceptance, Audit, Badge, Gate, GateState, Site
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 FORWARD: Final[Mapping[GateState, frozenset[GateState]]] = MappingProxyType(
     {
         GateState.PLANNED: frozenset({GateState.WRITTEN, GateState.DECOMMISSIONED}),
-        GateState.WRITTEN: frozenset({GateState.WRITTEN, GateState.ENROLLED, GateState.REVOKED, GateState.DECOMMISSIONED}),
-        GateState.ENROLLED: frozenset({GateState.ENROLLED, GateState.ACCEPTED, GateState.REVOKED, GateState.DECOMMISSIONED}),
-        GateState.ACCEPTED: frozenset({GateState.ACCEPTED, GateState.IN_SERVICE, GateState.REVOKED, GateState.DECOMMISSIONED}),
-        GateState.IN_SERVICE: frozenset({GateState.ACCEPTED, GateState.REVOKED, GateState.DECOMMISSIONED}),
-        # A gate that was revoked comes back only with a new card, or not at all.
+        GateState.WRITTEN: frozenset({GateState.WRITTEN, GateState.ENROLLED}) | GONE,
+        # A card or a board that broke gets a new card: from there the way begins again.
+        GateState.ENROLLED: frozenset({GateState.WRITTEN, GateState.ENROLLED, GateState.ACCEPTED}) | GONE,
+        GateState.ACCEPTED: frozenset({GateState.WRITTEN, GateState.ACCEPTED, GateState.IN_SERVICE}) | GONE,
+        GateState.IN_SERVICE: frozenset({GateState.WRITTEN, GateState.ACCEPTED}) | GONE,
+        # A gate that was revoked comes back only with a new card, when its certificates have ended, or not at all.
         GateState.REVOKED: frozenset({GateState.WRITTEN, GateState.DECOMMISSIONED}),
         GateState.DECOMMISSIONED: frozenset(),
     }

@@ -87,7 +87,7 @@ class Leaving(Verbs):
     """``revoke``, ``decommission``, ``broker access``."""
 
     def revoke(self, gate: str, reason: Reason, acl: Acl = None, pid: Pid = None) -> None:
-        """A gate that may nothing any more, until it gets a new card."""
+        """A gate that may nothing any more. A new card it gets only when its certificates have ended."""
         row = self.desk.registry.gate(checked(gate, GATE))
         self._leave("revoke", row, GateState.REVOKED, reason, self._silence(acl, pid))
 

@@ -26,7 +26,7 @@ from device.edges.enrol import Places, enrol
 from device.errors import EnrolmentRefused
 from provisioning.enrolment.claims import Enrolment
 from provisioning.errors import Refused
-from provisioning.registry.tables import Claim, ClaimState, Gate, GateState
+from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 
 
@@ -306,6 +306,20 @@ def test_a_gate_that_is_gone_gets_no_card(town: Province) -> None:
     """E150."""
     with pytest.raises(Refused, match="E150"):
         town.files(town.gate(GateState.DECOMMISSIONED))
+
+
+def test_a_revoked_gate_gets_no_card_while_its_old_one_is_good(town: Province) -> None:
+    """E189: the broker's list knows names only. When the certificate has ended there is nobody to let in."""
+    gate = town.gate(GateState.REVOKED)
+    assert town.files(gate), "it never had a certificate"
+    starts, ends = datetime.now(UTC) - timedelta(days=89), datetime.now(UTC) + timedelta(days=1)
+    with town.registry.change() as session:
+        session.add(Certificate(serial="1a", gate=gate.id, starts=starts, ends=ends, pem=""))
+    with pytest.raises(Refused, match="E189"):
+        town.files(gate)
+    with town.registry.change() as session:
+        session.get_one(Certificate, "1a").ends = datetime.now(UTC) - timedelta(seconds=1)
+    assert town.files(gate)
 
 
 def test_a_site_that_is_called_like_toml_stays_text(town: Province) -> None:

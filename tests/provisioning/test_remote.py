@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import provisioning
 from device.desired import Desired, open_desired
 from device.edges.clock import Discipline, SystemClock
 from device.edges.enrol import Places
@@ -24,6 +25,8 @@ from provisioning.broker import mosquitto
 from provisioning.registry.tables import Gate, GateState, Sent
 from tests.gate.test_whole_gate import turning, until
 from tests.provisioning.enrolment_kit import Province, on_this_machine, run
+from tests.provisioning.test_card import pi_card
+from tests.provisioning.test_town import commands
 
 POLICY: Final = """\
 [policy]
@@ -94,6 +97,42 @@ def test_a_policy_of_the_sites_own_and_its_list_reach_the_gate(
     with town.registry.change() as session:
         kept = session.get_one(Sent, (gate.id, 1))
     assert WORKER.number.encode() not in kept.message
+
+
+LAST: Final = {"card": 1, "revoke": 2, "decommission": 3}
+
+
+def test_every_command_of_the_how_to_works(
+    town: Province,
+    enrolled: tuple[Gate, Places],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it stands there, on a gate at work; those that take the gate away come last."""
+    gate, places = enrolled
+    path = on_this_machine(town, places, faces(tmp_path / "faces"))
+    monkeypatch.setattr("device.gate.SystemClock", partial(SystemClock, discipline=lambda: Discipline(synced=True, error_ms=5)))
+    monkeypatch.chdir(tmp_path)
+    papers = town.papers("desk")
+    for name, content in (("policy.toml", POLICY.encode()), ("workers.csv", f"number\n{WORKER.number}\n".encode())):
+        Path(name).write_bytes(content)
+    for name, paper in (("desk.cert.pem", papers.cert), ("desk.key.pem", papers.key)):
+        assert paper is not None
+        Path(name).write_bytes(paper.read_bytes())
+    Path("gates.acl").write_bytes((tmp_path / "mosquitto" / "gates.acl").read_bytes())
+    meant = {"MÃ_ĐỊA_ĐIỂM": gate.site, "MÃ_CỔNG": gate.id, "/media/bootfs": str(pi_card(tmp_path / "bootfs"))}
+    how_to = Path(provisioning.__file__).parent / "guides" / "how-to.md"
+    asked = sorted(commands(how_to.read_text(encoding="utf-8")), key=lambda words: LAST.get(words[0], 0))
+    assert len(asked) >= 12
+    for words in asked:
+        with at_gate(path) if words[0] in {"config", "order"} else nullcontext():
+            told = run(capsys, *(meant.get(word, word) for word in words))
+        if words[0] == "config":
+            assert [one["state"] for one in told["gates"]] == ["applied"]
+        if words[0] == "order":
+            assert told["state"] == "succeeded", told
+    assert town.registry.gate(gate.id).state == GateState.DECOMMISSIONED
 
 
 def test_a_site_moves_to_another_broker(
