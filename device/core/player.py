@@ -127,13 +127,17 @@ class Player:
         self._steady: Mapping[Lamp, float] = {}
         self._relay_until_ns = 0
         self._guards = {lamp: _FlashGuard() for lamp in self._kit}
-        self._levels: Mapping[Lamp, float] = {}
+        self._last: Snapshot | None = None
         self._unseen = False
         self.due_ns: int | None = None
         """When `advance` should be called next, as of its last call; None when nothing will change by itself."""
         self._showings = 0
         self.dropped = 0
-        """How many passing signs were never shown: too many waited, or a newer one took their place before the pins were written."""
+        """How many passing signs nobody could see.
+
+        Too many waited, a newer one took their place before the pins were
+        written, or the pins did the same already for the one before.
+        """
 
     @property
     def held_back(self) -> int:
@@ -162,18 +166,21 @@ class Player:
         run, relay = self._run, now_ns < self._relay_until_ns
         wanted = {**dict.fromkeys(self._kit, 0.0), **self._steady, **(run.levels(now_ns) if run else {})}
         safe = {lamp: self._guards[lamp].passed(level, now_ns) for lamp, level in wanted.items()}
-        self._levels, self._unseen = {lamp: level for lamp, (level, _) in safe.items()}, False
         due = [*(late_ns for _, late_ns in safe.values()), *(run.next_ns(now_ns) if run else ()), self._relay_until_ns if relay else None]
         self.due_ns = min((at_ns for at_ns in due if at_ns is not None), default=None)
-        return Snapshot(
+        snapshot = Snapshot(
             at_ns=now_ns,
             showing=self._showings,
             sign=run.pattern.sign if run else None,
-            lamps=self._levels,
+            lamps={lamp: level for lamp, (level, _) in safe.items()},
             tone_hz=run.tone_hz(now_ns) if run else None,
             volume=run.pattern.volume if run else 0.0,
             relay=relay,
         )
+        # A lamp that may not light again so soon can make two answers one.
+        self._unseen = self._unseen and snapshot == self._last
+        self._last = snapshot
+        return snapshot
 
     @property
     def _passing(self) -> bool:
@@ -207,10 +214,16 @@ class Player:
             self._begin(self._standing, now_ns)
         else:
             self._run = None
+            self._forget()
+
+    def _forget(self) -> None:
+        """Whatever ran is over, seen or not."""
+        self.dropped += self._unseen
+        self._unseen = False
 
     def _begin(self, sign: Sign, now_ns: int) -> None:
         self._showings += 1
-        self.dropped += self._unseen
+        self._forget()
         pattern = self._patterns[sign]
         self._unseen = not pattern.standing
         light_ns = sound_ns = now_ns + self._dark_ns(pattern)
@@ -230,6 +243,6 @@ class Player:
         if self._run is None or pattern.standing:
             return 0
         # What the pins were last told, which on a machine without time to spare lags behind what they should be.
-        before, after = self._levels, {**pattern.steady, **pattern.levels_at(0)}
+        before, after = self._last.lamps if self._last else {}, {**pattern.steady, **pattern.levels_at(0)}
         same = all(abs(before.get(lamp, 0.0) - after.get(lamp, 0.0)) < FLASH_DEPTH for lamp in self._kit)
         return REPEAT_DARK_MS * _MS if same else 0

@@ -403,6 +403,23 @@ def test_no_lamp_ever_flashes_more_than_three_times_a_second(asked: Requests, ki
         assert all(later - earlier >= 1_000 for earlier, later in zip(lit, lit[FLASH_LIMIT:], strict=False))
 
 
+@given(requests, kits, profiles, st.sampled_from(["in time", "starved"]))
+@example([(10, Sign.ACCEPT_IN, False) for _ in range(9)], "full", "normal", "in time")
+@example([(0, sign, False) for sign in (Sign.REJECT, Sign.ACCEPT_IN) * 3], "full", "normal", "starved")
+def test_every_answer_is_seen_to_begin_or_counted(asked: Requests, kit: Kit, profile: Profile, thread: str) -> None:
+    """However fast they come, and though the thread has no time for some: whoever watches the pins and reads the count misses nobody."""
+    stage = Stage(profile, kit)
+    for wait_ms, what, queued in asked:
+        stage.play(wait_ms)
+        if isinstance(what, Sign):
+            stage.player.show(what, START_NS + stage.ms * MS, queued=queued)
+        if thread == "in time":
+            stage.look()
+    stage.play(60_000)
+    seen = {snapshot.showing for _, snapshot in stage.seen if snapshot.sign in PASSING}
+    assert len(seen) + stage.player.dropped == sum(what in PASSING for _, what, _ in asked)
+
+
 @settings(max_examples=25)
 @given(requests, kits, profiles)
 def test_a_player_asked_only_when_something_is_due_shows_what_one_asked_each_millisecond_shows(
