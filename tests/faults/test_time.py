@@ -25,8 +25,8 @@ LONG: Final = pytest.mark.soak
 """Left to the long form: CI has so many minutes."""
 PATIENT: Final = {"journal": {"unsynced_grace_s": 15.0}}
 """As a real gate: events wait a little for the time, so that they can be published with the right one."""
-WITHIN_S: Final = 1.0
-"""A corrected event may be off by so much."""
+WITHIN_S: Final = 3.0
+"""A corrected event and its lamp may be apart by so much: a lamp is late while a gate starts on a host that has no time for it."""
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def clocks(one: Site) -> dict[str, int]:
 
 @pytest.mark.parametrize("tls", [pytest.param(False, marks=LONG), True], ids=["no network", "certificate not valid in 1970"])
 def test_a_gate_that_starts_in_1970_corrects_its_events_once_it_knows_the_time(clock: MovedClock, tmp_path: Path, *, tls: bool) -> None:
-    """No province for a while, then a time server: every event within a second of when its lamp was lit."""
+    """No province for a while, then a time server: every event within seconds of when its lamp was lit."""
     clock.set("@1970-01-01 00:00:30")
     (tmp_path / "broker").mkdir()
     authority = Authority(tmp_path / "authority")

@@ -110,7 +110,9 @@ def test_the_lines_do_what_the_score_says(machine: Emulated) -> None:
     opened = [at for at, line, level in found["changes"] if line == "relay" and level and at > 0]
     assert not any(rises[0] - 0.3 < at < rises[0] + 1.2 for at in opened), (rises, opened)
     pulses = durations(found["changes"], "relay")[1:-1]
-    assert all(0.4 < length < 1.0 for length in pulses), pulses
+    # Somebody who passes while the door is still released has it released for longer.
+    assert all(length > 0.4 for length in pulses), pulses
+    assert sum(length < 1.0 for length in pulses) >= len(pulses) * 3 // 4, pulses
     assert sorted(pulses)[len(pulses) // 2] < 0.5 + LATE_S, pulses
 
 
@@ -256,6 +258,7 @@ def test_the_chip_is_found_by_its_label_whatever_its_number(machine: Emulated) -
     assert "no GPIO chip is labelled pinctrl-rp1" in found["wrong"]["failing"][0]
 
 
+@pytest.mark.soak
 def test_a_crashed_kernel_is_reset_by_the_watchdog_and_the_gate_comes_back(installed: Folder, tmp_path: Path) -> None:
     """Panic with no reboot of its own: the hardware watchdog resets the machine, and the record goes on where it was."""
     folder = installed.copy(tmp_path / "copy", {})
