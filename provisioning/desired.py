@@ -40,10 +40,10 @@ def wanted(site: Site, gate: Gate) -> Mapping[str, Any]:
 
 def next_version(registry: Registry, gate: Gate, config: Mapping[str, Any], key: Ed25519PrivateKey) -> Sent:
     """The message for a gate: the last one again where nothing has changed since, else the next version, not kept yet."""
-    digest = json.dumps(config, sort_keys=True)
+    content = json.dumps(config, sort_keys=True)
     with registry.change() as session:
         last = session.scalars(select(Sent).where(Sent.gate == gate.id).order_by(Sent.version.desc()).limit(1)).first()
-    if last is not None and last.config == digest:
+    if last is not None and last.config == content:
         return last
     now = datetime.now(UTC).replace(microsecond=0)
     version = 1 if last is None else last.version + 1
@@ -56,7 +56,7 @@ def next_version(registry: Registry, gate: Gate, config: Mapping[str, Any], key:
     }
     body = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
     message = wire.with_signature(body, base64.b64encode(key.sign(body)).decode())
-    return Sent(gate=gate.id, version=version, sent=now, config=digest, message=message)
+    return Sent(gate=gate.id, version=version, sent=now, config=content, message=message)
 
 
 def send(peer: Peer, rows: Sequence[Sent], wait_s: float) -> Mapping[str, str]:
