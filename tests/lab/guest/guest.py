@@ -160,7 +160,7 @@ def button() -> dict[str, Any]:
     pull.write_text("pull-down")
     time.sleep(0.5)
     pull.write_text("pull-up")
-    time.sleep(6)
+    time.sleep(4)
     states.append(status().get("state"))
     pull.write_text("pull-down")
     began = time.monotonic()
@@ -168,8 +168,8 @@ def button() -> dict[str, Any]:
     held_s = time.monotonic() - began
     pull.write_text("pull-up")
     lines = Lines(PINS)
-    time.sleep(OUTCOME_S)
-    events = [json.loads(line) for line in said("/usr/bin/gate", "events", "--json", "--limit", "0").splitlines()]
+    time.sleep(6)
+    events = [json.loads(line) for line in said("/usr/bin/gate", "events", "--json", "--limit", "50").splitlines()]
     return {"states": states, "held_s": held_s, "changes": lines.stop(), "events": events}
 
 
