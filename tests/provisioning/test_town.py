@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import typer
@@ -156,17 +156,3 @@ def test_the_guides_name_only_verbs_that_there_are() -> None:
             if first[0] in verbs and first[0] != "gate":
                 assert " ".join(first) in known, f"{guide.name}: {word}"
     assert len(GUIDES) == 4
-
-
-HOW_TO: Final = [words for guide in GUIDES for words in commands(guide.read_text(encoding="utf-8"))]
-
-
-@pytest.mark.parametrize("words", [pytest.param(words, id=" ".join(words)[:60]) for words in HOW_TO])
-def test_every_command_of_a_guide_is_taken_as_it_stands(words: list[str]) -> None:
-    """Verb, arguments and options are known, and none is missing; what each does is tried by the test of its verb."""
-    command: Any = typer.main.get_group(program(Desk(Settings(Path()))))
-    while subcommands := getattr(command, "commands", None):
-        command, words = subcommands[words[0]], words[1:]
-    command.make_context("gate-provision", list(words))
-    with pytest.raises(Exception, match="No such option"):
-        command.make_context("gate-provision", [*words, "--no-such"])
