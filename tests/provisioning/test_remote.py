@@ -66,6 +66,13 @@ def faces(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def here(town: Province, enrolled: tuple[Gate, Places]) -> tuple[Gate, Path]:
+    """The same gate made to work on this machine, before faces, and its configuration."""
+    gate, places = enrolled
+    return gate, on_this_machine(town, places, faces(town.folder / "faces"))
+
+
 def test_a_policy_of_the_sites_own_and_its_list_reach_the_gate(
     town: Province, enrolled: tuple[Gate, Places], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,15 +110,10 @@ LAST: Final = {"card": 1, "revoke": 2, "decommission": 3}
 
 
 def test_every_command_of_the_how_to_works(
-    town: Province,
-    enrolled: tuple[Gate, Places],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    town: Province, here: tuple[Gate, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it stands there, on a gate at work; those that take the gate away come last."""
-    gate, places = enrolled
-    path = on_this_machine(town, places, faces(tmp_path / "faces"))
+    (gate, path), tmp_path = here, town.folder
     monkeypatch.setattr("device.gate.SystemClock", partial(SystemClock, discipline=lambda: Discipline(synced=True, error_ms=5)))
     monkeypatch.chdir(tmp_path)
     papers = town.papers("desk")
@@ -162,15 +164,10 @@ def test_a_site_moves_to_another_broker(
 
 
 def test_orders_are_carried_out_and_answered(
-    town: Province,
-    enrolled: tuple[Gate, Places],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    town: Province, here: tuple[Gate, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With arguments and answers; an unknown one, a wrong one and one to a gate that is away say so."""
-    gate, places = enrolled
-    path = on_this_machine(town, places, faces(tmp_path / "faces"))
+    gate, path = here
 
     def order(*words: str, code: int = 0) -> dict[str, Any]:
         return run(capsys, "order", gate.id, *words, *desk(town), code=code)
