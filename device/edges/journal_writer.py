@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from device.core.figures import Figure
+from device.core.pacing import Turns
 from device.core.timeline import Timeline
 from device.core.types import ClockReading, Receipt
 from device.core.wire import Storage
@@ -123,7 +124,7 @@ class Writer:
         self._mistrusted_ns: int | None = None
         self._writing_since_ns: int | None = None
         self._slow_ns: int | None = None
-        self._passed_over = 0
+        self._turns = Turns()
         self._making_room = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         file.on_damage = lambda: self._enlist(Job(self._mistrust))
@@ -277,11 +278,8 @@ class Writer:
 
     def _next_records(self) -> list[Pending]:
         """Under the lock: records come first, but a job that was passed over often enough has its turn."""
-        if self.trouble is not None or not self._queue:
-            return []
-        self._passed_over = self._passed_over + 1 if self._jobs else 0
-        if self._passed_over > GROUP:
-            self._passed_over = 0
+        waits = self.trouble is None and bool(self._queue)
+        if not waits or self._turns.second(waits, bool(self._jobs)):
             return []
         return self._take_records()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 import re
@@ -9,16 +10,18 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from device.core.types import Channel, Entry
+from device.core.types import Channel, Entry, Receipt
 from device.core.wire import body_digest
 from device.edges import journal_upkeep, journal_writer
 from device.edges.journal import SqliteJournal
+from device.edges.journal_store import Item, Store
 from device.ports import Outgoing
 from tests.entries import Opener, audit, chained, checkin, parsed, settle, subject
 from tests.fakes.clock import FakeClock
@@ -99,26 +102,50 @@ def test_a_full_record_drops_the_oldest_and_tells_of_all_of_it_in_one_event(open
 
 def test_people_who_pass_while_room_is_made_do_not_pile_up_in_the_writer(opener: Opener, clock: FakeClock) -> None:
     """Each step of making room lets records in, which must not begin to make room themselves: that went as deep as people came."""
-    journal = opener(max_rows=1000)
-    futures = [journal.record(checkin(clock, number)) for number in range(9_000)]
-    done = threading.Event()
+    before = opener(max_rows=10_000)
+    record(before, clock, 2_000)
+    before.close()
+    journal = opener(max_rows=100)
+    futures: list[Future[Receipt]] = []
+    depths: list[int] = []
+    enough = threading.Event()
 
-    def pass_on() -> None:
-        """Somebody stands at the gate all the time."""
-        while not done.wait(0.0005):
-            futures.append(journal.record(checkin(clock, len(futures))))
+    def come(_: object = None) -> None:
+        """The next one comes when this one is answered, in the writer's own thread: as fast as the disk, whatever that is."""
+        depths.append(len(inspect.stack(0)))
+        if len(futures) == 30:
+            enough.set()
+            return
+        futures.append(journal.record(checkin(clock, 2_001 + len(futures))))
+        futures[-1].add_done_callback(come)
 
-    crowd = threading.Thread(target=pass_on)
-    crowd.start()
-    try:
-        journal.maintain()
-    finally:
-        done.set()
-        crowd.join()
-    assert journal.alive
-    assert len(set(settle(futures))) == len(futures)
+    come()
+    assert enough.wait(50)
+    assert max(depths[1:]) - min(depths[1:]) < 20, depths
+    assert len(set(settle(futures))) == 30
     journal.maintain()
-    assert journal.bounds().waiting <= 1000
+    assert journal.bounds().waiting <= 100
+
+
+def test_who_waits_for_the_writer_has_a_turn_in_the_thickest_crowd(
+    opener: Opener, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the next person is there before each commit is over, the minute's upkeep comes after a few commits, not when all are in."""
+    journal = opener()
+    commits = 0
+    append = Store.append
+
+    def and_the_next(store: Store, items: Sequence[Item]) -> list[int]:
+        nonlocal commits
+        commits += 1
+        if commits < 1_000:
+            journal.record(checkin(clock, commits))
+        return append(store, items)
+
+    monkeypatch.setattr(Store, "append", and_the_next)
+    journal.record(checkin(clock, 0))
+    journal.maintain()
+    assert commits < 50
 
 
 def test_the_chain_can_be_followed_over_a_gap(opener: Opener, clock: FakeClock) -> None:
