@@ -43,12 +43,12 @@ OUTCOMES: Final = {
 }
 """Each with the sign that is to be seen, and how a gate comes to show it."""
 PAUSE_S: Final = 0.6
-LATE_S: Final = 0.15
-"""The emulated machine's lamps may be so late."""
+LATE_S: Final = 0.03
+"""A line's change may be so late in the emulated machine, where the gate's other threads and the eye share one processor with it."""
 
 
 SHORT: Final = {"accept_in"}
-"""The others are of the long form: one took 85 seconds on a slow host."""
+"""The others are of the long form: each takes a minute."""
 CHOSEN: Final = [pytest.param(name, marks=() if name in SHORT else pytest.mark.soak) for name in OUTCOMES]
 
 
@@ -112,8 +112,8 @@ def test_the_lines_do_what_the_score_says(machine: Emulated) -> None:
     whole = next(first for first in rises if first > 1 and not any(first - 1 < at < first for at in rises))
     assert not any(whole - 0.3 < at < whole + 1.2 for at in opened), (rises, opened)
     pulses = durations(found["changes"], "relay")[1:-1]
-    # Somebody who passes while the door is still released has it released for longer; a few edges are late where the host is starved.
-    assert sum(0.4 < length < 1.0 for length in pulses) >= len(pulses) * 3 // 4, pulses
+    # Somebody who passes while the door is still released has it released for longer.
+    assert all(0.5 - LATE_S < length < 1.0 for length in pulses), pulses
     assert sorted(pulses)[len(pulses) // 2] < 0.5 + LATE_S, pulses
 
 
@@ -241,7 +241,7 @@ def test_pins_are_at_rest_at_once_after_kill_minus_nine(machine: Emulated) -> No
     """No lamp stays lit and no door stays open when the process is gone: the kernel gives the lines back."""
     killed = machine.result("killed")
     assert set(killed["levels"].values()) == {0}
-    assert killed["at_rest_s"] < 1
+    assert killed["at_rest_s"] < 0.2
 
 
 def test_a_busy_pin_is_said_and_taken_when_it_is_free(machine: Emulated) -> None:
