@@ -160,10 +160,12 @@ def listening(port: int, heard: list[tuple[str, bytes]]) -> Iterator[None]:
 def test_without_a_broker_events_are_kept_and_delivered_when_it_comes(tmp_path: Path) -> None:
     """The gate starts and decides offline; the broker appears later; everything arrives."""
     (tmp_path / "broker").mkdir()
-    broker = Broker.plain(tmp_path / "broker")
+    broker = Broker.plain(tmp_path / "broker", persistent=True)
     source = draw(tmp_path / "frames", citizen_card(PERSON), b"064")
     stage = stage_of(tmp_path, source, broker.port, camera={"fps": 2.0, "loop": False}, broker={"retry_min_s": 2.0, "retry_max_s": 3.0})
     database = tmp_path / "province.sqlite"
+    with running(broker), collector(broker.port, database):
+        pass  # The province was there before: the broker keeps its session, and takes events for it also before it is back.
     with turning(Gate(configuration.load(stage.config_path), stage.config_path)) as gate:
         assert until(lambda: gate.loop.source_ended)
         assert gate.loop.tally.decisions == 2
