@@ -18,7 +18,7 @@ BOOTSTRAP: Final = """#!/bin/sh
 cd "${0%/*}"
 echo "$*" >>calls
 case "$1" in pytest) cat closing; echo "no data on stdin: $(cat | wc -c)" ;; esac
-! grep -qx -- "$1" failing
+! grep -qxF -e "$1" -e "$*" failing
 """
 
 
@@ -32,7 +32,7 @@ class Result:
 
 
 def run_ci(folder: Path, *failing: str, closing: str = CLOSING) -> Result:
-    """Run the real script over a pretended bootstrap in which the ``failing`` commands fail."""
+    """Run the real script over a pretended bootstrap in which the ``failing`` commands fail: all of a tool, or one with its arguments."""
     for name in (".ci", "provisioning", "device", "systemd", "tests"):
         (folder / name).mkdir()
     shutil.copy2(ROOT / ".ci" / "run", folder / ".ci" / "run")
@@ -69,9 +69,21 @@ def test_one_failure_fails_the_run_and_stops_nothing(tmp_path: Path, tool: str) 
     assert result.status == 1
     assert result.lines[-1] == CLOSING
     assert any(line.startswith("FAILED:") for line in result.lines)
-    assert [command.split()[0] for command in result.commands] == [
-        *("pytest", "pytest", "pytest", "ruff", "ruff", "mypy", "lint-imports", "sh", "shellcheck", "python", "python")
-    ]
+    assert sorted(command.split()[0] for command in result.commands) == sorted(
+        ("pytest", "pytest", "pytest", "pytest", "ruff", "ruff", "mypy", "lint-imports", "sh", "shellcheck", "python", "python")
+    )
+
+
+def test_what_runs_beside_the_others_is_waited_for_and_can_fail_the_run(tmp_path: Path) -> None:
+    """The emulated machine: what it said is shown when it is over, and its failure is the run's."""
+    whole = run_ci(tmp_path)
+    (beside,) = (command for command in whole.commands if "-m vm" in command)
+    again = tmp_path / "again"
+    again.mkdir()
+    result = run_ci(again, beside)
+    assert result.status == 1
+    assert "FAILED: emulated machine, short form;" in result.lines
+    assert result.lines.count(CLOSING) == 5
 
 
 def test_a_missing_shellcheck_is_said_and_fails_nothing(tmp_path: Path) -> None:
