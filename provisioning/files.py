@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -25,17 +25,17 @@ def text_of(path: Path) -> str:
         raise Refused("E131", path=path, byte=error.start) from error
 
 
-def csv_rows(path: Path, text: str) -> Sequence[dict[str, str]]:
-    """The filled cells of each row, by the names in the first. Raises Refused (E132)."""
+def csv_rows(path: Path, text: str) -> Mapping[int, dict[str, str]]:
+    """The filled cells of each row by the names in the first, under the number of its line in the file. Raises Refused (E132)."""
     # Vietnamese spreadsheets write semicolons.
     head = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",", strict=True)
-    rows = []
+    rows = {}
     try:
         for row in reader:
             if None in row:
                 raise Refused("E132", path=path, row=reader.line_num, column="-", why=f"> {len(reader.fieldnames or ())} columns")
-            rows.append({key: value for key, value in row.items() if value})
+            rows[reader.line_num] = {key: value for key, value in row.items() if value}
     except csv.Error as error:
         raise Refused("E132", path=path, row=reader.line_num, column="-", why=error) from error
     return rows

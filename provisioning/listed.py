@@ -37,7 +37,7 @@ def subjects(path: Path, use: ListUse, site_key: bytes) -> Sequence[bytes]:
     rows = csv_rows(path, text_of(path))
     if not (0 if use is ListUse.DENY else 1) <= len(rows) <= PEOPLE_LIMIT:
         raise Refused("E194", path=path, count=len(rows), most=PEOPLE_LIMIT)
-    return [bytes.fromhex(identity.subject(site_key, *_checked(path, row, at))) for at, row in enumerate(rows, start=2)]
+    return [bytes.fromhex(identity.subject(site_key, *_checked(path, row, at))) for at, row in rows.items()]
 
 
 def _checked(path: Path, row: Mapping[str, str], at: int) -> tuple[SubjectClass, str]:

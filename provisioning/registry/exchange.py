@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -75,12 +75,13 @@ class NewSite(BaseModel):
 
 def read_sites(path: Path) -> list[NewSite]:
     """The sites in a CSV or YAML file. Raises Refused (E130 to E132), naming the file, the row and the column; all rows or none."""
-    return [_site(path, number, row) for number, row in enumerate(_rows(path, text_of(path)), start=1)]
+    return [_site(path, number, row) for number, row in _rows(path, text_of(path)).items()]
 
 
-def _rows(path: Path, text: str) -> Iterable[Mapping[str, Any]]:
+def _rows(path: Path, text: str) -> Mapping[int, Mapping[str, Any]]:
+    """By the line of a CSV file, or by the place in a YAML list."""
     if path.suffix.lower() == ".csv":
-        return [_nested({key: _meant(value) for key, value in row.items()}) for row in csv_rows(path, text)]
+        return {at: _nested({key: _meant(value) for key, value in row.items()}) for at, row in csv_rows(path, text).items()}
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -88,7 +89,7 @@ def _rows(path: Path, text: str) -> Iterable[Mapping[str, Any]]:
     rows = found.get("sites") if isinstance(found, dict) else found
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Refused("E130", path=path, why="sites: [ … ]")
-    return rows
+    return dict(enumerate(rows, start=1))
 
 
 def _meant(value: object) -> object:

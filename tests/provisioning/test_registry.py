@@ -175,9 +175,10 @@ GOOD = "Chợ Mới;market;Pleiku;Ban quản lý;0269 000 000;kiểm soát;nội
 @pytest.mark.parametrize(
     ("text", "code", "facts"),
     [
-        (f"{HEAD}\n{GOOD}\n{GOOD.replace('market', 'moon')}\n", "E132", {"row": 2, "column": "kind"}),
-        (f"{HEAD}\n{GOOD.replace('0269 000 000', 'gọi')}\n", "E132", {"row": 1, "column": "hotline"}),
-        (f"{HEAD};colour\n{GOOD};red\n", "E132", {"row": 1, "column": "colour"}),
+        (f"{HEAD}\n{GOOD}\n{GOOD.replace('market', 'moon')}\n", "E132", {"row": 3, "column": "kind"}),
+        (f"{HEAD}\n\n\n{GOOD.replace('market', 'moon')}\n", "E132", {"row": 4, "column": "kind"}),
+        (f"{HEAD}\n{GOOD.replace('0269 000 000', 'gọi')}\n", "E132", {"row": 2, "column": "hotline"}),
+        (f"{HEAD};colour\n{GOOD};red\n", "E132", {"row": 2, "column": "colour"}),
         (f'{HEAD}\n"{GOOD}\n', "E132", {}),
         ("name: [", "E130", {}),
         ("sites: 3", "E130", {}),

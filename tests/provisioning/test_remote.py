@@ -234,7 +234,7 @@ def test_a_site_is_changed_only_by_what_a_gate_can_use(town: Province, tmp_path:
     ("rows", "code", "says"),
     [
         ("number\n64090000001\n", "E193", "row 2: these 11 characters are no number of the class citizen"),
-        ("number,class\n064090000001,\nAB1234567890123,citizen\n", "E193", "row 3"),
+        ("number,class\n064090000001,\n\nAB1234567890123,citizen\n", "E193", "row 4"),
         ("number,class\n0123456789,phone\n", "E132", "class"),
         ("so\n064090000001\n", "E193", "row 2: these 0 characters"),
         ("number\n", "E194", "names 0 people"),
