@@ -70,20 +70,22 @@ def test_one_failure_fails_the_run_and_stops_nothing(tmp_path: Path, tool: str) 
     assert result.lines[-1] == CLOSING
     assert any(line.startswith("FAILED:") for line in result.lines)
     assert sorted(command.split()[0] for command in result.commands) == sorted(
-        ("pytest", "pytest", "pytest", "pytest", "ruff", "ruff", "mypy", "lint-imports", "sh", "shellcheck", "python", "python")
+        ("pytest", "pytest", "pytest", "pytest", "pytest", "ruff", "ruff", "mypy", "lint-imports", "sh", "shellcheck", "python", "python")
     )
 
 
-def test_what_runs_beside_the_others_is_waited_for_and_can_fail_the_run(tmp_path: Path) -> None:
-    """The emulated machine: what it said is shown when it is over, and its failure is the run's."""
+@pytest.mark.parametrize(("mark", "name"), [("vm", "emulated machine"), ("fleet", "fleet")])
+def test_what_runs_beside_the_others_is_waited_for_and_can_fail_the_run(tmp_path: Path, mark: str, name: str) -> None:
+    """What it said is shown when it is over, its failure is the run's, and nothing after it is left out."""
     whole = run_ci(tmp_path)
-    (beside,) = (command for command in whole.commands if "-m vm" in command)
+    (beside,) = (command for command in whole.commands if f"-m {mark}" in command)
     again = tmp_path / "again"
     again.mkdir()
     result = run_ci(again, beside)
     assert result.status == 1
-    assert "FAILED: emulated machine, short form;" in result.lines
-    assert result.lines.count(CLOSING) == 5
+    assert f"FAILED: {name}, short form;" in result.lines
+    assert sorted(result.commands) == sorted(whole.commands)
+    assert result.lines.count(CLOSING) == 6
 
 
 def test_a_missing_shellcheck_is_said_and_fails_nothing(tmp_path: Path) -> None:
