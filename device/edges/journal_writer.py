@@ -336,9 +336,9 @@ class Writer:
         self._news()
 
     def _serve(self) -> None:
-        """Between two steps of other work: write what has come meanwhile."""
+        """Between two steps of other work: write what has come meanwhile. Another job that waits gets no turn by holding that up."""
         with self._work:
-            records = self._next_records()
+            records = self._take_records() if self.trouble is None else []
         if records:
             self._write(records)
 

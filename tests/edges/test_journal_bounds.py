@@ -13,15 +13,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from device.core.types import Channel, Entry, Receipt
+from device.core.types import Channel, ClockReading, Entry, Receipt
 from device.core.wire import body_digest
 from device.edges import journal_upkeep, journal_writer
 from device.edges.journal import SqliteJournal
 from device.edges.journal_store import Item, Store
+from device.edges.journal_upkeep import Upkeep
 from device.ports import Outgoing
 from tests.entries import Opener, audit, chained, checkin, parsed, settle, subject
 from tests.fakes.clock import FakeClock
@@ -127,24 +129,62 @@ def test_people_who_pass_while_room_is_made_do_not_pile_up_in_the_writer(opener:
     assert journal.bounds().waiting <= 100
 
 
+def test_somebody_who_waits_for_the_writer_holds_up_no_record_while_room_is_made(
+    opener: Opener, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that came within a step of making room is written after it, whoever else has asked for something."""
+    before = opener(max_rows=10_000)
+    record(before, clock, 2_000)
+    before.close()
+    journal = opener(max_rows=100)
+    steps = 0
+    make_room = Upkeep.make_room
+
+    def counted(upkeep: Upkeep, now: ClockReading) -> bool:
+        nonlocal steps
+        steps += 1
+        return make_room(upkeep, now)
+
+    monkeypatch.setattr(Upkeep, "make_room", counted)
+    answered: list[int] = []
+    enough = threading.Event()
+    waiting = threading.Thread(target=journal.maintain)
+
+    def come(_: object = None) -> None:
+        """The next one, as soon as this one is answered; with the first, somebody else begins to wait."""
+        answered.append(steps)
+        if len(answered) == 2:
+            waiting.start()
+        if len(answered) == 25:
+            enough.set()
+            return
+        journal.record(checkin(clock, 2_000 + len(answered))).add_done_callback(come)
+
+    come()
+    assert enough.wait(50)
+    waiting.join()
+    assert max(later - earlier for earlier, later in pairwise(answered)) == 1, answered
+
+
 def test_who_waits_for_the_writer_has_a_turn_in_the_thickest_crowd(
     opener: Opener, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the next person is there before each commit is over, the minute's upkeep comes after a few commits, not when all are in."""
     journal = opener()
-    commits = 0
+    commits, going_on = 0, True
     append = Store.append
 
     def and_the_next(store: Store, items: Sequence[Item]) -> list[int]:
         nonlocal commits
         commits += 1
-        if commits < 1_000:
+        if going_on and commits < 1_000:
             journal.record(checkin(clock, commits))
         return append(store, items)
 
     monkeypatch.setattr(Store, "append", and_the_next)
     journal.record(checkin(clock, 0))
     journal.maintain()
+    going_on = False
     assert commits < 50
 
 

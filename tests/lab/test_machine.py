@@ -47,8 +47,8 @@ LATE_S: Final = 0.03
 """A line's change may be so late in the emulated machine, where the gate's other threads and the eye share one processor with it."""
 
 
-SHORT: Final = {"accept_in"}
-"""The others are of the long form: each takes a minute."""
+SHORT: Final = {"accept_in", "out_of_service"}
+"""One that passes and one that stays; the others are of the long form: each takes a minute."""
 CHOSEN: Final = [pytest.param(name, marks=() if name in SHORT else pytest.mark.soak) for name in OUTCOMES]
 
 
