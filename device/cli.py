@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from device.edges.systemd import SystemdNotifier, under_systemd
+from device.edges.machine.systemd import SystemdNotifier, under_systemd
 from device.errors import ConfigError, GateError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def demo(options: argparse.Namespace) -> int:
 
 def replay(options: argparse.Namespace) -> int:
     """Decode and decide on image files or a video."""
-    from device.workbench.replay import run_replay
+    from device.verbs.replay import run_replay
 
     if options.payload and under_systemd():
         print("gate replay: --payload is refused under systemd, because the output would be kept in its journal", file=sys.stderr)
@@ -106,8 +106,8 @@ def replay(options: argparse.Namespace) -> int:
 
 def check_config(options: argparse.Namespace) -> int:
     """Check a configuration and every file that it names."""
-    from device.checks import check_files
     from device.config import load
+    from device.settings.checks import check_files
 
     config = load(options.file)
     check_files(config, str(options.file))
@@ -118,8 +118,8 @@ def check_config(options: argparse.Namespace) -> int:
 def events(options: argparse.Namespace) -> int:
     """What stands in the record."""
     from device.config import load
-    from device.edges.renew import PAST
-    from device.workbench.events import print_events, print_verdict
+    from device.edges.certificate.renew import PAST
+    from device.verbs.events import print_events, print_verdict
 
     config = load(_config(options))
     if options.verify:
@@ -131,22 +131,22 @@ def events(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """How the running gate is."""
     from device.config import load
-    from device.workbench.status import print_status
+    from device.verbs.status import print_status
 
     return print_status(load(_config(options)).gate.runtime_dir, as_json=options.json)
 
 
 def selftest(options: argparse.Namespace) -> int:
     """Try every part once."""
-    from device.commissioned import load
-    from device.workbench.selftest import run_selftest
+    from device.settings.commissioned import load
+    from device.verbs.selftest import run_selftest
 
     return run_selftest(load(_config(options)), as_json=options.json, report=options.report)
 
 
 def update(options: argparse.Namespace) -> int:
     """Install a newer version, if it is signed."""
-    from device.workbench.update import run_handed_in, run_update
+    from device.verbs.update import run_handed_in, run_update
 
     if options.handed_in is not None:
         return run_handed_in(options.handed_in)
@@ -155,8 +155,8 @@ def update(options: argparse.Namespace) -> int:
 
 def enrol(options: argparse.Namespace) -> int:
     """A first boot: get the gate's own certificate with what is on the card."""
-    from device.edges.enrol import Places
-    from device.edges.enrol import enrol as get_certificate
+    from device.edges.certificate.enrol import Places
+    from device.edges.certificate.enrol import enrol as get_certificate
 
     gate = get_certificate(Places(options.card, options.etc, options.store), options.wait)
     print(f"{gate}: enrolled")
@@ -165,7 +165,7 @@ def enrol(options: argparse.Namespace) -> int:
 
 def renew(options: argparse.Namespace) -> int:
     """Get the next certificate when it is due. Exit code 3 says that there is a new one, with which the gate has to start again."""
-    from device.edges.renew import renew as get_next
+    from device.edges.certificate.renew import renew as get_next
 
     found = get_next(options.etc, options.store, options.wait, early=options.early)
     print(f"{found.gate}: {'renewed' if found.done else 'not due'}; valid until {found.ends:%Y-%m-%d}")

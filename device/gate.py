@@ -18,8 +18,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Self
 
-from device import commissioned
-from device.checks import check_needed, gate_lists, rules, trust_of
 from device.confinement import keep_memory_private
 from device.core import timeline
 from device.core.machine import State
@@ -29,34 +27,37 @@ from device.core.problems import Problem
 from device.core.rules import Standing
 from device.core.types import Channel, Entry, View
 from device.core.wire import ClockStep, Start, Stop, freeze_event
-from device.desired import Desired, open_desired
-from device.edges import health
-from device.edges.clock import SystemClock, certificate_floor_ns, saved_clock_ns
-from device.edges.commissioning import Commissioner, board_serial
-from device.edges.commissioning import Site as Setting
-from device.edges.eye import EyeLink
-from device.edges.files import read_site_key, write_status
-from device.edges.herald import About
-from device.edges.journal import SqliteJournal
-from device.edges.list_fetch import ListFetcher
-from device.edges.lists import open_lists
-from device.edges.log_ring import LogRing
-from device.edges.order_book import OrderBook
-from device.edges.order_desk import Hand, OrderDesk
-from device.edges.seal import HpkeSealer
-from device.edges.siblings import Siblings, take_in
-from device.edges.signals import GpioSignals, shipped_score
-from device.edges.signer import Signer
-from device.edges.standing import Notices
-from device.edges.systemd import SystemdNotifier
-from device.edges.tls import context_for
-from device.edges.trust import Province, Signs, load_province
-from device.edges.uplink import MqttUplink
+from device.edges.broker.announcements import About
+from device.edges.broker.notices import Notices
+from device.edges.broker.siblings import Siblings, take_in
+from device.edges.broker.tls import context_for
+from device.edges.broker.uplink import MqttUplink
+from device.edges.eye.link import EyeLink
+from device.edges.keys.seal import HpkeSealer
+from device.edges.keys.signer import Signer
+from device.edges.keys.trust import Province, Signs, load_province
+from device.edges.lists.fetch import ListFetcher
+from device.edges.lists.installed import open_lists
+from device.edges.machine import health
+from device.edges.machine.clock import SystemClock, certificate_floor_ns, saved_clock_ns
+from device.edges.machine.files import read_site_key, write_status
+from device.edges.machine.log_ring import LogRing
+from device.edges.machine.systemd import SystemdNotifier
+from device.edges.orders.book import OrderBook
+from device.edges.orders.by_camera import Commissioner, board_serial
+from device.edges.orders.by_camera import Site as Setting
+from device.edges.orders.deeds import WIPED, Reach, make_hands, wipe
+from device.edges.orders.desk import Hand, OrderDesk
+from device.edges.pins.signals import GpioSignals, shipped_score
+from device.edges.record.journal import SqliteJournal
 from device.errors import ConfigError, JournalError
-from device.hands import WIPED, Reach, make_hands, wipe
 from device.judge import Judge
 from device.loop import Loop, LoopSettings
 from device.scribe import Scribe, terms_of
+from device.settings import commissioned
+from device.settings.checks import check_needed
+from device.settings.desired import Desired, open_desired
+from device.settings.rules import gate_lists, rules, trust_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from device.core import wire
-from device.edges.signer import verify
-from provisioning.errors import Refused
+from device.edges.keys.signer import verify
+from provisioning.desk.errors import Refused
 from provisioning.registry.store import Registry
 from provisioning.registry.tables import Certificate, Gate
 

@@ -12,9 +12,9 @@ from typing import Final, TypedDict
 
 from fontTools.ttLib import TTFont
 
-from provisioning.authority import Purpose
-from provisioning.desk import Desk
-from provisioning.errors import Refused
+from provisioning.authority.authority import Purpose
+from provisioning.desk.desk import Desk
+from provisioning.desk.errors import Refused
 from provisioning.paper.sheets import typefaces
 
 OLDEST_PYTHON: Final = (3, 11)

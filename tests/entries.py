@@ -12,9 +12,9 @@ from typing import Any
 from device.config import JournalSection
 from device.core.types import Channel, Direction, Entry, Json, Passage, Receipt
 from device.core.wire import body_digest, freeze_event
-from device.edges.journal import SqliteJournal
-from device.edges.journal_schema import Connect, sqlite_connect
-from device.edges.journal_store import Freezer
+from device.edges.record.journal import SqliteJournal
+from device.edges.record.schema import Connect, sqlite_connect
+from device.edges.record.store import Freezer
 from device.ports import Clock, Outgoing
 
 FREEZE = partial(freeze_event, sign=None, gate="gate-01")

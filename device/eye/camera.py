@@ -1,9 +1,4 @@
-"""Where frames come from: one port, and the choice of the source that the configuration names.
-
-Each source lives in a module of its own and is imported only when it is the
-one in use: on a Pi the import of a camera stack costs a second, and a laptop
-has none.
-"""
+"""What a source of frames is: one port, and what its sources share. ``sources`` opens the one that the configuration names."""
 
 from __future__ import annotations
 
@@ -15,7 +10,6 @@ from typing import Final, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from device.config import CameraSection
 from device.core.types import Cause
 
 Luma: TypeAlias = npt.NDArray[np.uint8]
@@ -141,24 +135,3 @@ class Pace:
         missed = max(0, (self._timer.now_ns() - self._due_ns) // self._period_ns)
         self._due_ns += (missed + 1) * self._period_ns
         return missed
-
-
-def open_camera(section: CameraSection, timer: Timer | None = None) -> Camera:
-    """The source that ``section`` names.
-
-    Raises CameraMissing, SourceUnreadable, or MissingPackage with the name of
-    the package that would bring it.
-    """
-    timer = timer or Timer()
-    kind, _, path = section.source.partition(":")
-    if kind == "folder":
-        from device.eye.folder import FolderCamera  # noqa: PLC0415 - only the source in use is loaded
-
-        return FolderCamera(path, section, timer)
-    if kind == "video":
-        from device.eye.video import VideoCamera  # noqa: PLC0415 - only the source in use is loaded
-
-        return VideoCamera(path, section, timer)
-    from device.eye.picamera import PicameraCamera  # noqa: PLC0415 - only the source in use is loaded
-
-    return PicameraCamera(section, timer)

@@ -18,12 +18,13 @@ from device.config import CameraSection
 from device.core.link import Beat, Glimpse, Message, Trouble
 from device.core.types import Box, Sighting, View
 from device.errors import CameraMissing, CameraStopped, SourceUnreadable
-from device.eye.camera import BadFrame, Camera, Frame, Idle, Timer, open_camera
+from device.eye.camera import BadFrame, Camera, Frame, Idle, Timer
 from device.eye.cause import Explained
 from device.eye.decoder import Look, Reading, Unread
 from device.eye.ladder import Ladder
 from device.eye.link import Link
 from device.eye.process import Parent
+from device.eye.sources import open_camera
 from device.eye.watch import Watch
 from device.ports import Notifier
 

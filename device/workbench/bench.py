@@ -29,17 +29,17 @@ from device import config as configuration
 from device.core.reasons import Reason
 from device.core.types import Assurance, Channel, Decision, Direction, Entry, Kind, Passage, Sign, Verdict
 from device.core.wire import Terms, checkin_data
-from device.edges.health import resident_bytes
-from device.edges.herald import About
+from device.edges.broker.announcements import About
+from device.edges.machine.health import resident_bytes
 from device.errors import GateError
 from device.gate import Gate, make_uplink, open_record
+from device.verbs.status import read_status
 from device.workbench import foreign, people
 from device.workbench.bench_eye import bench_eye
 from device.workbench.bench_start import bench_idle, bench_start
 from device.workbench.broker import PrivateBroker
 from device.workbench.scenes import Look, View, scene
 from device.workbench.stage import Stage, collector, stop_process
-from device.workbench.status import read_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

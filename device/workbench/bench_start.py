@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 
-from device.edges.health import resident_bytes
+from device.edges.machine.health import resident_bytes
 from device.errors import GateError
+from device.verbs.status import read_status
 from device.workbench.scenes import empty_scene
 from device.workbench.stage import Stage, stop_process
-from device.workbench.status import read_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

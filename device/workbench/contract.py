@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from device.core import wire
-from device.edges.herald import HEALTH_PERIODS_KEPT, HELLO_EXPIRY_S, WILL_DELAY_S
-from device.edges.mqtt_values import Peer
+from device.edges.broker.announcements import HEALTH_PERIODS_KEPT, HELLO_EXPIRY_S, WILL_DELAY_S
+from device.edges.broker.messages import Peer
 from device.workbench.contract_examples import EXAMPLES, GATE
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "contract"

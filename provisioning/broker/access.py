@@ -8,9 +8,9 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from device.edges.files import replace_durably
+from device.edges.machine.files import replace_durably
 from provisioning.broker import mosquitto
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 from provisioning.registry.store import Registry
 from provisioning.registry.tables import GONE
 

@@ -10,9 +10,9 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from provisioning.authority import Authority, Purpose, leaf
+from provisioning.authority.authority import Authority, Purpose, leaf
 from provisioning.broker import mosquitto
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 
 SERVICE_DAYS: Final = 365
 GATES_PORT: Final = 8883

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from provisioning.authority import Authority, Purpose
+from provisioning.authority.authority import Authority, Purpose
 from provisioning.broker.files import GATES_PORT, service
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 from provisioning.registry.tables import GONE, Gate, GateState
 
 LEAST_NODES: Final = 3

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import yaml
 
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 from provisioning.registry.exchange import Network
 from provisioning.registry.tables import Gate
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 from device.core import wire
-from device.edges.enrol import MANIFEST
-from provisioning.authority import Authority
+from device.edges.certificate.enrol import MANIFEST
+from provisioning.authority.authority import Authority
 from provisioning.card import seed
 from provisioning.card.boot import BootPartition
+from provisioning.desk.errors import Refused
+from provisioning.desk.plan import Step
 from provisioning.enrolment.claims import Enrolment, bundle
-from provisioning.errors import Refused
-from provisioning.plan import Step
 from provisioning.registry.exchange import Network
 from provisioning.registry.store import Registry
 from provisioning.registry.tables import Gate, GateState

@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import func, select, update
 
 from device.core import wire
-from device.edges.enrol import CLAIM_CERT, CLAIM_KEY, CONFIG, MANIFEST, PROVINCE, ROOT
-from provisioning.authority import PUBLIC, Authority, Purpose, leaf
-from provisioning.errors import Refused
-from provisioning.policy import DEFAULT_POLICY
+from device.edges.certificate.enrol import CLAIM_CERT, CLAIM_KEY, CONFIG, MANIFEST, PROVINCE, ROOT
+from provisioning.authority.authority import PUBLIC, Authority, Purpose, leaf
+from provisioning.desk.errors import Refused
 from provisioning.registry.exchange import BOARDS
 from provisioning.registry.store import Registry
 from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState, Site
+from provisioning.remote.policy import DEFAULT_POLICY
 
 CLAIM_DAYS: Final = 14
 """A card that was not put into a gate by then is worth nothing."""

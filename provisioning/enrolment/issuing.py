@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from provisioning.authority import Authority, PrivateKey, Purpose, leaf
+from provisioning.authority.authority import Authority, PrivateKey, Purpose, leaf
 
 DAYS: Final = 90
 """A gate renews from day 30 on."""

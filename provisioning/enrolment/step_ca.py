@@ -28,9 +28,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device.edges.tls import context_for
+from device.edges.broker.tls import context_for
+from provisioning.desk.errors import Refused
 from provisioning.enrolment.issuing import DAYS, IssuerFailed
-from provisioning.errors import Refused
 
 TOKEN_LIFE_S: Final = 300
 TIMEOUT_S: Final = 10.0

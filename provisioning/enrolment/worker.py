@@ -23,10 +23,10 @@ from sqlalchemy import select
 
 from device.core import wire
 from device.core.pacing import Backoff
-from device.edges.chain import BadChain, check_chain_to
-from device.edges.mqtt_client import Connection
-from device.edges.mqtt_values import Arrived, Connected, Ended, Event, Peer, Publication, Subscription
-from device.edges.signer import verify
+from device.edges.broker.connection import Connection
+from device.edges.broker.messages import Arrived, Connected, Ended, Event, Peer, Publication, Subscription
+from device.edges.keys.chain import BadChain, check_chain_to
+from device.edges.keys.signer import verify
 from provisioning.enrolment.issuing import Issuer, IssuerFailed
 from provisioning.registry.store import FORWARD, Registry
 from provisioning.registry.tables import CERTIFIED, Audit, Certificate, Claim, ClaimState, Gate, GateState

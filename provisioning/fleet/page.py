@@ -9,7 +9,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from provisioning.catalogue import Lang, words
+from provisioning.desk.catalogue import Lang, words
 from provisioning.fleet import charts
 from provisioning.fleet.facts import HERE
 from provisioning.fleet.figures import LISTED, SILENT, STATES, Figures

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from provisioning.catalogue import Lang
+from provisioning.desk.catalogue import Lang
 from provisioning.fleet import charts
 from provisioning.fleet.facts import Known
 from provisioning.fleet.figures import SILENT, STATES, Figures

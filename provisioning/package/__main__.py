@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from device.edges.release import load_keys, verify
+from device.edges.keys.release import load_keys, verify
 from device.errors import Unsigned
 from provisioning.package.build import BuildError, build, source
 from provisioning.package.sign import BadKeyError, load, public_key, signature

@@ -1,4 +1,4 @@
-"""Signs packages with a release key, so that gates take them: see ``device.edges.release`` for the format.
+"""Signs packages with a release key, so that gates take them: see ``device.edges.keys.release`` for the format.
 
 The secret key is an Ed25519 key in PEM (``openssl genpkey -algorithm ed25519``),
 kept where packages are released and nowhere else.
@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from device.edges.release import NUMBER_BYTES, encode
+from device.edges.keys.release import NUMBER_BYTES, encode
 
 
 class BadKeyError(Exception):

@@ -10,7 +10,7 @@ from typing import Final
 
 import pypdfium2
 
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 from provisioning.paper.sheets import Sheet
 
 DOTS_PER_MM: Final = 12

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from provisioning.acceptance import Acceptance, Grade
-from provisioning.catalogue import Lang, words
+from provisioning.desk.catalogue import Lang, words
 from provisioning.paper.sheets import BLACK, GREEN, GREY, RED, Sheet
 from provisioning.registry.tables import Gate, Site
 

@@ -18,7 +18,7 @@ import segno
 from fpdf import FPDF
 from fpdf.enums import Align, MethodReturnValue, XPos, YPos
 
-from provisioning.catalogue import Lang, words
+from provisioning.desk.catalogue import Lang, words
 from provisioning.places.communes import communes
 from provisioning.registry.tables import Gate, Site
 

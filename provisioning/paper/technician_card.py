@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from provisioning.catalogue import Lang, remedy, words
+from provisioning.desk.catalogue import Lang, remedy, words
 from provisioning.paper.service_sheets import A4_MM
 from provisioning.paper.sheets import AMBER, BLACK, BLUE, GREEN, GREY, RED, Sheet
 

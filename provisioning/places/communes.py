@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 
 FILE: Final = Path(__file__).with_name("communes.csv")
 VERSION: Final = "2025-07-01"

@@ -30,9 +30,9 @@ from typing import Final
 from device.core import broker_codes, wire
 from device.core.pacing import STABLE_S, Backoff
 from device.core.spans import Span, spans
-from device.edges.mqtt_client import Connection
-from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
-from device.edges.tls import TlsFiles
+from device.edges.broker.connection import Connection
+from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
+from device.edges.broker.tls import TlsFiles
 from provisioning.province.intake import Notice, Received, Refused, judge
 from provisioning.province.store import Coverage, Key, SqliteStore, Store
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from cryptography import x509
 
 from device.core.chain import Finding, examine_bodies, sentence
-from device.edges.signer import load_certificate, verify
+from device.edges.keys.signer import load_certificate, verify
 from device.errors import GateError
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 from provisioning.registry.tables import GONE, Acceptance, Audit, Badge, Gate, GateState, Site
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")

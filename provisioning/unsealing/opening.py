@@ -12,7 +12,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import x25519
 
-from device.edges.seal import SealBroken, open_sealed
+from device.edges.keys.seal import SealBroken, open_sealed
 from device.gate import SEAL_INFO
 from provisioning.fleet.facts import HERE
 from provisioning.fleet.rows import guarded

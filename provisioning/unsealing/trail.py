@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 from provisioning.registry.store import Registry
 from provisioning.registry.tables import Unsealing
 

@@ -12,16 +12,17 @@ from typing import Annotated, Any
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from provisioning import acceptance, badge_desk
+from provisioning import acceptance
 from provisioning.acceptance import QUESTIONS
-from provisioning.authority import BADGE_KID, Purpose
-from provisioning.badges import Issuer
-from provisioning.catalogue import Lang, words
-from provisioning.desk import YES
-from provisioning.errors import Refused
-from provisioning.ids import GATE, SITE, checked
+from provisioning.authority.authority import BADGE_KID, Purpose
+from provisioning.badges import batch
+from provisioning.badges.issuer import Issuer
+from provisioning.desk.catalogue import Lang, words
+from provisioning.desk.desk import YES
+from provisioning.desk.errors import Refused
+from provisioning.desk.ids import GATE, SITE, checked
+from provisioning.desk.plan import Step
 from provisioning.paper import printing, service_sheets, sheets
-from provisioning.plan import Step
 from provisioning.registry.tables import Acceptance, Gate, GateState
 from provisioning.verbs.base import Out, Verbs
 
@@ -63,12 +64,11 @@ class Acceptances(Verbs):
         issuer = Issuer(self.desk.authority.signer(Purpose.BADGES, self.desk.passphrase()), BADGE_KID)
         now = acceptance_time()
         names = [words(Lang.VI, service_sheets.TARGETS[name]) for name in ("good", "revoked")]
-        (good, good_text), (gone, gone_text) = badge_desk.issue(place, names, now + timedelta(days=TARGET_DAYS), 0, 0, issuer)
+        (good, good_text), (gone, gone_text) = batch.issue(place, names, now + timedelta(days=TARGET_DAYS), 0, 0, issuer)
         gone.revoked, gone.reason = now, names[1][:100]
         stranger = Issuer(Ed25519PrivateKey.generate(), BADGE_KID + 1)
         (_, old_text), (_, foreign_text) = (
-            badge_desk.issue(place, ["-"], ends, 0, 0, who)[0]
-            for who, ends in ((issuer, now - timedelta(days=1)), (stranger, good.expires))
+            batch.issue(place, ["-"], ends, 0, 0, who)[0] for who, ends in ((issuer, now - timedelta(days=1)), (stranger, good.expires))
         )
         codes = {"good": good_text, "expired": old_text, "revoked": gone_text, "foreign": foreign_text}
         sheet = service_sheets.targets(place, codes, now)

@@ -10,16 +10,16 @@ from typing import Annotated, Final
 
 import typer
 
-from device.edges.mqtt_values import Peer
-from device.edges.tls import TlsFiles
-from provisioning.authority import PUBLIC
+from device.edges.broker.messages import Peer
+from device.edges.broker.tls import TlsFiles
+from provisioning.authority.authority import PUBLIC
 from provisioning.broker.files import PRIVATE
-from provisioning.desk import Desk
-from provisioning.errors import Refused
+from provisioning.desk.desk import Desk
+from provisioning.desk.errors import Refused
+from provisioning.desk.plan import Step
 from provisioning.paper import printing
 from provisioning.places.communes import communes
 from provisioning.places.kinds import SiteKind, name_of
-from provisioning.plan import Step
 from provisioning.registry.tables import Site
 
 DESK: Final = "desk"

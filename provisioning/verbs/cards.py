@@ -12,12 +12,12 @@ import typer
 from provisioning.broker.files import ENROL_PORT
 from provisioning.card.writer import Card
 from provisioning.card.writer import steps as card_steps
+from provisioning.desk.errors import Refused
+from provisioning.desk.ids import GATE, SITE, checked
+from provisioning.desk.plan import Step
 from provisioning.enrolment.claims import Enrolment
-from provisioning.errors import Refused
-from provisioning.ids import GATE, SITE, checked
 from provisioning.paper import printing, sheets
 from provisioning.paper.technician_card import technician_card
-from provisioning.plan import Step
 from provisioning.verbs.base import Out, Verbs
 
 WIFI: Final = "GATE_PROVISION_WIFI"

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from provisioning.desk.plan import Step
 from provisioning.fleet import facts, figures, page, rows, sheet
 from provisioning.paper import printing
-from provisioning.plan import Step
 from provisioning.verbs.base import Out, Verbs
 
 

@@ -9,15 +9,17 @@ from typing import Annotated
 
 import typer
 
-from provisioning import badge_desk, listed, publishing
-from provisioning.authority import BADGE_KID, Purpose
-from provisioning.badges import Issuer
-from provisioning.errors import Refused
-from provisioning.ids import SITE, checked
+from provisioning.authority.authority import BADGE_KID, Purpose
+from provisioning.badges import batch
+from provisioning.badges.issuer import Issuer
+from provisioning.desk.errors import Refused
+from provisioning.desk.ids import SITE, checked
+from provisioning.desk.plan import Step
+from provisioning.lists import publishing
+from provisioning.lists.subjects import read_subjects
 from provisioning.paper import printing, sheets
-from provisioning.plan import Step
-from provisioning.policy import lists_of
 from provisioning.registry.tables import Badge
+from provisioning.remote.policy import lists_of
 from provisioning.verbs.base import Also, Key, Out, Paper, Verbs
 
 
@@ -35,11 +37,11 @@ class Badges(Verbs):
         out: Out = Path("badges.pdf"),
     ) -> None:
         """Badges for the lines of a file."""
-        place, names = self.desk.registry.site(checked(site, SITE)), badge_desk.labels(path)
-        ends = badge_desk.end_of(until, datetime.now(UTC))
+        place, names = self.desk.registry.site(checked(site, SITE)), batch.labels(path)
+        ends = batch.end_of(until, datetime.now(UTC))
         issuer = Issuer(self.desk.authority.signer(Purpose.BADGES, self.desk.passphrase()), BADGE_KID)
         try:
-            made = badge_desk.issue(place, names, ends, role, zone, issuer)
+            made = batch.issue(place, names, ends, role, zone, issuer)
         except ValueError as error:
             raise Refused("E133", value="--role, --zone", why=error) from error
 
@@ -105,7 +107,7 @@ class Lists(Verbs):
         if people is None:
             subjects = publishing.revoked(self.desk.registry, place.id, site_key)
         else:
-            subjects = listed.subjects(people, named[name], site_key)
+            subjects = read_subjects(people, named[name], site_key)
         made = publishing.edition(self.desk.registry, gates, name, subjects, signer, timedelta(days=days))
         peers = self.nodes(place, cert, key, also)
 

@@ -11,12 +11,12 @@ from typing import Annotated, Any, Final, Literal, cast
 import typer
 from pydantic import ValidationError
 
-from provisioning.errors import Refused
-from provisioning.files import text_of
-from provisioning.ids import GATE, SITE, checked, new_id
+from provisioning.desk.errors import Refused
+from provisioning.desk.files import text_of
+from provisioning.desk.ids import GATE, SITE, checked, new_id
+from provisioning.desk.plan import Step
 from provisioning.paper import printing
 from provisioning.places.kinds import SiteKind
-from provisioning.plan import Step
 from provisioning.registry.exchange import BOARDS, NewSite, read_sites, written
 from provisioning.registry.tables import Gate, GateState, Site
 from provisioning.verbs.base import Verbs

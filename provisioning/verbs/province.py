@@ -11,20 +11,21 @@ from typing import Annotated, Final
 
 import typer
 
-from device.edges.mqtt_values import Peer
-from device.edges.tls import TlsFiles
-from provisioning import authority, doctor, rotation
-from provisioning.authority import PUBLIC
+from device.edges.broker.messages import Peer
+from device.edges.broker.tls import TlsFiles
+from provisioning import doctor
+from provisioning.authority import authority, rotation
+from provisioning.authority.authority import PUBLIC
 from provisioning.broker.access import gone
 from provisioning.broker.files import ENROL_PORT, mosquitto_files, service
 from provisioning.broker.rabbitmq import rabbitmq_files
+from provisioning.desk.errors import Refused
+from provisioning.desk.plan import Step
 from provisioning.enrolment.issuing import FilesIssuer, Issuer
 from provisioning.enrolment.step_ca import StepIssuer
 from provisioning.enrolment.worker import WORKER, Worker
 from provisioning.enrolment.worker import Desk as Bureau
-from provisioning.errors import Refused
 from provisioning.paper import printing, sheets
-from provisioning.plan import Step
 from provisioning.verbs.base import Out, Verbs
 
 _ROTATION: Final = {

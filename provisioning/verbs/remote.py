@@ -10,12 +10,13 @@ import typer
 
 from device.core.orders import Order
 from device.core.wire import topics
-from provisioning import desired, orders, publishing
-from provisioning.authority import Purpose
-from provisioning.errors import Refused
-from provisioning.ids import GATE, SITE, checked
-from provisioning.plan import Step
+from provisioning.authority.authority import Purpose
+from provisioning.desk.errors import Refused
+from provisioning.desk.ids import GATE, SITE, checked
+from provisioning.desk.plan import Step
+from provisioning.lists import publishing
 from provisioning.registry.tables import CERTIFIED, Gate, GateState, Site
+from provisioning.remote import desired, orders
 from provisioning.verbs.base import Also, Key, Paper, Verbs
 
 Wait = Annotated[int, typer.Option("--wait", min=1, max=600)]

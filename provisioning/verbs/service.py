@@ -15,17 +15,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.core.orders import Order
-from provisioning import orders
-from provisioning.authority import Purpose, leaf
+from provisioning.authority.authority import Purpose, leaf
 from provisioning.broker.access import apply, gone
-from provisioning.commissioning import MOST_HOURS, Maker, certificate_life, gate_key, moment
+from provisioning.desk.errors import Refused
+from provisioning.desk.ids import GATE, SITE, checked
+from provisioning.desk.plan import Step
 from provisioning.enrolment.issuing import DAYS
-from provisioning.errors import Refused
-from provisioning.ids import GATE, SITE, checked
 from provisioning.paper import printing, service_sheets, sheets
-from provisioning.plan import Step
 from provisioning.registry.store import FORWARD
 from provisioning.registry.tables import Certificate, Gate, GateState
+from provisioning.remote import orders
+from provisioning.remote.by_camera import MOST_HOURS, Maker, certificate_life, gate_key, moment
 from provisioning.verbs.base import Key, Out, Paper, Verbs
 from provisioning.verbs.places import lane_of, way_of
 

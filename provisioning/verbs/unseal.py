@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 
 from device.core import identity
 from device.core.types import SubjectClass
-from provisioning.authority import Purpose
-from provisioning.errors import Refused
+from provisioning.authority.authority import Purpose
+from provisioning.desk.errors import Refused
+from provisioning.desk.ids import SITE, checked
+from provisioning.desk.plan import Step
 from provisioning.fleet.facts import HERE
-from provisioning.ids import SITE, checked
 from provisioning.paper import printing
-from provisioning.plan import Step
 from provisioning.unsealing import contacts, opening, reading, trail
 from provisioning.unsealing.contacts import Contact, Passing
 from provisioning.unsealing.opening import Identity

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from device.edges.enrol import Places, enrol
+from device.edges.certificate.enrol import Places, enrol
 from device.workbench.bench import machine
 from device.workbench.broker import LOOPBACK
 from provisioning.card.writer import Card, steps

@@ -19,8 +19,8 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from provisioning.desk.ids import GATE, SITE, new_id
 from provisioning.fleet import facts, figures, page, rows, sheet
-from provisioning.ids import GATE, SITE, new_id
 from provisioning.places.communes import VERSION, communes
 from provisioning.places.kinds import SiteKind
 from provisioning.province.store import SqliteStore

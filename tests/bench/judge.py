@@ -35,18 +35,18 @@ from device.core.hash_lists import snapshot
 from device.core.rules import ListRule, ListUse, Rules
 from device.core.trust import KeyUse, Trust
 from device.core.types import Box, ClockReading, Credential, Direction, Kind, Sighting
-from device.edges.health import resident_bytes
-from device.edges.list_fetch import PART_BYTES
-from device.edges.lists import GateList
-from device.edges.trust import load_province
+from device.edges.keys.trust import load_province
+from device.edges.lists.fetch import PART_BYTES
+from device.edges.lists.installed import GateList
+from device.edges.machine.health import resident_bytes
 from device.gate import Gate
 from device.judge import Judge
 from device.workbench.bench import machine
 from device.workbench.broker import PrivateBroker
 from device.workbench.people import citizen_card, people, seeded
 from device.workbench.stage import GATE_ID, Stage
-from provisioning.badges import Issuer, symbol
-from provisioning.lists import release
+from provisioning.badges.issuer import Issuer, symbol
+from provisioning.lists.release import release
 from tests.core.credentials.signed_kit import NOW_S, certificate, trust
 from tests.desk import Desk
 

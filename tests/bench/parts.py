@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from device.core import wire
-from device.edges.enrol import Places, enrol
-from device.edges.signer import Signer
+from device.edges.certificate.enrol import Places, enrol
+from device.edges.keys.signer import Signer
 from device.workbench.broker import LOOPBACK
 from provisioning.acceptance import QUESTIONS
 from provisioning.cli import main as provision

@@ -25,7 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from device import config as configuration
 from device.core import sending
-from device.edges.herald import About
+from device.edges.broker.announcements import About
 from device.gate import make_uplink, open_record
 from device.workbench.bench import _entry as entry
 from device.workbench.bench import machine

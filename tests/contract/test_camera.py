@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from device.config import CameraSection
-from device.eye.camera import Camera, Frame, Idle, open_camera
+from device.eye.camera import Camera, Frame, Idle
+from device.eye.sources import open_camera
 from tests.fakes.picamera2 import World
 
 PICTURE = np.add.outer(np.arange(120), np.arange(160)).astype(np.uint8)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from device.edges.journal import SqliteJournal
+from device.edges.record.journal import SqliteJournal
 from tests.contract.journal_contract import Both, JournalContract
 from tests.entries import FREEZE, section
 from tests.fakes.clock import FakeClock

@@ -12,8 +12,9 @@ import pytest
 
 from device.config import CameraSection
 from device.errors import SourceUnreadable
-from device.eye.camera import BadFrame, Frame, Idle, Item, Timer, open_camera
+from device.eye.camera import BadFrame, Frame, Idle, Item, Timer
 from device.eye.folder import FolderCamera
+from device.eye.sources import open_camera
 from tests.eye.pages import png, png_header
 from tests.fakes.clock import SECOND_NS, FakeClock
 

@@ -15,8 +15,9 @@ from device.config import CameraSection
 from device.core.types import Cause
 from device.errors import CameraMissing, CameraStopped, MissingPackage
 from device.eye.aim import FRAMES_PER_FOCUS
-from device.eye.camera import Frame, Timer, open_camera
+from device.eye.camera import Frame, Timer
 from device.eye.picamera import PicameraCamera
+from device.eye.sources import open_camera
 from tests.fakes.clock import SECOND_NS, FakeClock
 from tests.fakes.picamera2 import CONTROLS, World
 

@@ -254,9 +254,9 @@ def test_starting_it_loads_no_library_of_other_sources(stage: Stage) -> None:
     """On a Pi each import costs; a folder needs no video, no camera, no network, no database."""
     listing = (
         "import sys\n"
-        "from device.eye import __main__ as start, camera, main\n"
+        "from device.eye import __main__ as start, main, sources\n"
         "import pathlib, device.config as c\n"
-        "camera.open_camera(c.load(pathlib.Path(sys.argv[-1])).camera)\n"
+        "sources.open_camera(c.load(pathlib.Path(sys.argv[-1])).camera)\n"
         "print(sorted({n.partition('.')[0] for n in sys.modules} & set(sys.argv[1].split(','))), file=sys.stderr)\n"
     )
     names = "av,picamera2,libcamera,paho,sqlite3,gpiozero,cryptography,segno,rich,ssl,asyncio"

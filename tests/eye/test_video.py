@@ -11,8 +11,9 @@ import pytest
 
 from device.config import CameraSection
 from device.errors import MissingPackage, SourceUnreadable
-from device.eye.camera import BadFrame, Frame, Luma, Timer, open_camera
+from device.eye.camera import BadFrame, Frame, Luma, Timer
 from device.eye.decoder import ZxingDecoder
+from device.eye.sources import open_camera
 from device.eye.video import VideoCamera, iterate_video
 from tests.eye.pages import symbol
 from tests.fakes.clock import FakeClock

@@ -19,10 +19,10 @@ import numpy as np
 from PIL import Image
 
 from device.confinement import WIPING
+from device.verbs.status import read_status
 from device.workbench import foreign, people
 from device.workbench.scenes import View, scene
 from device.workbench.stage import Stage, start_collector, stop_process
-from device.workbench.status import read_status
 from tests.faults.oracle import NEAR_S, Findings, compare, replaced_in, shown_in
 from tests.mosquitto import Broker, running
 

@@ -16,8 +16,8 @@ import pytest
 
 from device.core import wire
 from device.core.types import Entry
-from device.edges.clock import SystemClock
-from device.edges.journal import SqliteJournal
+from device.edges.machine.clock import SystemClock
+from device.edges.record.journal import SqliteJournal
 from device.workbench.stage import GATE_ID
 from tests.entries import checkin, section
 from tests.faults.oracle import held_in, shown_in

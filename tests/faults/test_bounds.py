@@ -12,8 +12,8 @@ from typing import Any, Final
 import pytest
 
 from device.core import wire
-from device.edges.clock import SystemClock
-from device.edges.journal import SqliteJournal
+from device.edges.machine.clock import SystemClock
+from device.edges.record.journal import SqliteJournal
 from device.workbench.stage import GATE_ID
 from tests.entries import checkin, section
 from tests.faults.oracle import audits

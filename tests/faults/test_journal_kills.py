@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from device.edges.clock import SystemClock
-from device.edges.journal import SqliteJournal
+from device.edges.machine.clock import SystemClock
+from device.edges.record.journal import SqliteJournal
 from tests.entries import FREEZE, chained, parsed, section
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from device.edges.journal_rows import RowKind, State
+from device.edges.record.rows import RowKind, State
 from tests.faults.disturbed_disk import SYNCS, WRITES, disturbed
 from tests.faults.oracle import audits, held_in, shown_in
 from tests.faults.site import Site, say, site

@@ -15,9 +15,9 @@ import pytest
 
 from device.cli import main as gate
 from device.core import wire
-from device.edges.journal import SqliteJournal
-from device.edges.journal_rows import Sheet
-from device.edges.signer import Signer
+from device.edges.keys.signer import Signer
+from device.edges.record.journal import SqliteJournal
+from device.edges.record.rows import Sheet
 from provisioning.province.intake import judge
 from provisioning.province.store import SqliteStore
 from provisioning.province.verify import main as verify

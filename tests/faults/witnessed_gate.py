@@ -21,8 +21,8 @@ from device import config as configuration
 from device.confinement import keep_memory_private
 from device.core.player import Snapshot
 from device.core.types import Sign
-from device.edges import clock
-from device.edges.clock import Discipline, SystemClock
+from device.edges.machine import clock
+from device.edges.machine.clock import Discipline, SystemClock
 
 STANDING = {None, Sign.READY, Sign.UNREADABLE, Sign.OUT_OF_SERVICE}
 

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from device import commissioned
 from device.cli import main
 from device.core import commissioning as claim
 from device.core.machine import State
 from device.core.player import Snapshot
 from device.core.types import Sign
 from device.gate import Gate
+from device.settings import commissioned
 from device.workbench.scenes import View, scene
 from device.workbench.stage import GATE_ID, Stage
-from provisioning.tokens import token
+from provisioning.badges.tokens import token
 from tests.desk import Desk
 from tests.gate.test_whole_gate import turning, until
 

@@ -21,13 +21,13 @@ from device import gate as gate_module
 from device.core import wire
 from device.core.player import Snapshot
 from device.core.types import ClockReading
-from device.desired import open_desired
-from device.edges.clock import SystemClock
-from device.edges.downlink import Verdict
+from device.edges.broker.downlink import Verdict
+from device.edges.machine.clock import SystemClock
 from device.errors import ConfigError
 from device.gate import Gate, run_daemon
+from device.settings.desired import open_desired
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins
-from provisioning.lists import release
+from provisioning.lists.release import release
 from tests.desk import Desk
 from tests.gate.test_whole_gate import draw, turning, until
 from tests.mosquitto import Broker, running

@@ -26,8 +26,8 @@ from device.core.link import Beat
 from device.core.player import Snapshot
 from device.core.types import Sign
 from device.core.types import View as CameraView
-from device.edges.clock import SystemClock
-from device.edges.seal import open_sealed
+from device.edges.keys.seal import open_sealed
+from device.edges.machine.clock import SystemClock
 from device.errors import ConfigError
 from device.gate import SEAL_INFO, Gate
 from device.workbench.people import citizen_card, people, seeded
@@ -215,7 +215,7 @@ def test_status_and_events_tell_how_the_gate_is(
         explained = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert "please pass" in explained[1]["explanation"]
         assert PERSON.name not in explained[1]["explanation"]
-        monkeypatch.setattr("device.workbench.status.STALE_S", -1.0)
+        monkeypatch.setattr("device.verbs.status.STALE_S", -1.0)
         assert main(["status", *config]) == 1
         assert "last written" in capsys.readouterr().err
     assert main(["status", *config]) == 1
@@ -263,11 +263,11 @@ def test_what_the_machine_says_of_itself_is_a_problem_until_it_is_cured(
     """Card nearly full, under-voltage now (not only since boot), heat, memory."""
     stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"))
     with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
-        monkeypatch.setattr(f"device.edges.health.{figure}", lambda *_: bad)
+        monkeypatch.setattr(f"device.edges.machine.health.{figure}", lambda *_: bad)
         assert code in gate.problems()
-        monkeypatch.setattr(f"device.edges.health.{figure}", lambda *_: good)
+        monkeypatch.setattr(f"device.edges.machine.health.{figure}", lambda *_: good)
         assert code not in gate.problems()
-        monkeypatch.setattr(f"device.edges.health.{figure}", lambda *_: None)
+        monkeypatch.setattr(f"device.edges.machine.health.{figure}", lambda *_: None)
         assert code not in gate.problems()
 
 

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from device.edges.files import replace_durably
-from device.edges.signer import Signer, verify
+from device.edges.keys.signer import Signer, verify
+from device.edges.machine.files import replace_durably
 from tests.hardware.probes import ProbeError
 from tests.hardware.steps import STEPS, Step, Value
 

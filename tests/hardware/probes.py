@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from device.edges import health
+from device.edges.machine import health
 
 CYCLES: Final = 10
 FRAMES: Final = 60
@@ -146,7 +146,7 @@ class _Camera:
 
     def __enter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204 - the type lies in a module that needs the camera stack
         from device.config import CameraSection  # noqa: PLC0415 - only on a Pi
-        from device.eye.camera import open_camera  # noqa: PLC0415 - only on a Pi
+        from device.eye.sources import open_camera  # noqa: PLC0415 - only on a Pi
 
         self._camera = open_camera(CameraSection())
         return self._camera

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from device.core.machine import State
+from device.verbs.status import read_status
 from device.workbench.stage import Stage, collector, received_checkins, stop_process
-from device.workbench.status import read_status
 from tests.mosquitto import Broker, running
 
 SIZE = (1280, 720)

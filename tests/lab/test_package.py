@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from device.edges.release import load_keys, verify
+from device.edges.keys.release import load_keys, verify
 from device.errors import Unsigned
 from provisioning.package.build import source
 from provisioning.package.sign import public_key, signature
@@ -96,8 +96,8 @@ def test_purge_leaves_nothing_but_what_the_province_does_not_have(installed: Fol
 
 RECORDS_ONE: Final = """
 from pathlib import Path
-from device.edges.clock import SystemClock
-from device.edges.journal import SqliteJournal
+from device.edges.machine.clock import SystemClock
+from device.edges.record.journal import SqliteJournal
 from tests.entries import FREEZE, checkin, section
 Path("/var/lib/gate").mkdir(exist_ok=True)
 journal = SqliteJournal(Path("/var/lib/gate/journal.sqlite"), section(), clock := SystemClock(), FREEZE)

@@ -13,8 +13,8 @@ from typing import Final
 
 import pytest
 
-from device.edges.enrol import Places
-from provisioning import authority
+from device.edges.certificate.enrol import Places
+from provisioning.authority import authority
 from provisioning.registry.store import Registry
 from provisioning.registry.tables import Gate
 from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate

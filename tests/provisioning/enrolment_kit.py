@@ -19,11 +19,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device.edges.enrol import Places, enrol
-from device.edges.mqtt_values import Peer
-from device.edges.tls import TlsFiles
+from device.edges.broker.messages import Peer
+from device.edges.broker.tls import TlsFiles
+from device.edges.certificate.enrol import Places, enrol
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
-from provisioning.authority import Authority, Purpose, leaf, make
+from provisioning.authority.authority import Authority, Purpose, leaf, make
 from provisioning.broker import mosquitto
 from provisioning.cli import main
 from provisioning.enrolment.claims import Enrolment, bundle

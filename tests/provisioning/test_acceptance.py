@@ -14,14 +14,14 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
 
-from device import commissioned
 from device.core import wire
 from device.core.reasons import Reason
-from device.edges.enrol import Places
-from device.edges.signer import Signer, verify
-from device.edges.trust import Province as Keys
+from device.edges.certificate.enrol import Places
+from device.edges.keys.signer import Signer, verify
+from device.edges.keys.trust import Province as Keys
 from device.gate import Gate as Program
-from device.workbench.selftest import Grade, Row, signed_report
+from device.settings import commissioned
+from device.verbs.selftest import Grade, Row, signed_report
 from provisioning.acceptance import QUESTIONS
 from provisioning.province.store import SqliteStore
 from provisioning.registry.tables import Gate, GateState
@@ -205,7 +205,7 @@ def test_the_test_codes_on_paper_make_the_gate_answer_as_they_say(
     assert [deed.previous for deed in report.deeds if deed.what == "start"] == ["first"]
     with monkeypatch.context() as patch:
         day_later_ns = time.time_ns() + 25 * 3_600_000_000_000
-        patch.setattr("device.workbench.selftest.time.time_ns", lambda: day_later_ns)
+        patch.setattr("device.verbs.selftest.time.time_ns", lambda: day_later_ns)
         later = wire.read(wire.SelftestReport, signed_report(config, WELL))
     assert isinstance(later, wire.SelftestReport)
     assert later.deeds == []

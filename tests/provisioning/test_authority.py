@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 
 from device.core import wire
 from device.core.trust import KeyUse
-from device.edges.seal import HpkeSealer, load_sealing_key
-from device.edges.trust import Signs, load_province, load_trust
-from provisioning import authority
-from provisioning.authority import ISSUERS, PUBLIC, SIGNERS, Authority, Purpose, make
-from provisioning.badges import Issuer
-from provisioning.errors import Refused
+from device.edges.keys.seal import HpkeSealer, load_sealing_key
+from device.edges.keys.trust import Signs, load_province, load_trust
+from provisioning.authority import authority
+from provisioning.authority.authority import ISSUERS, PUBLIC, SIGNERS, Authority, Purpose, make
+from provisioning.badges.issuer import Issuer
+from provisioning.desk.errors import Refused
 
 PHRASE = "ba bon nam sau"
 NOW = datetime(2026, 11, 27, 6, 0, tzinfo=UTC)

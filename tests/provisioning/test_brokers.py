@@ -12,13 +12,13 @@ from typing import Self, TypeVar
 
 import pytest
 
-from device.edges.mqtt_client import Connection
-from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
-from device.edges.tls import TlsFiles
+from device.edges.broker.connection import Connection
+from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
+from device.edges.broker.tls import TlsFiles
 from device.workbench.broker import LOOPBACK
-from provisioning.authority import Purpose
+from provisioning.authority.authority import Purpose
 from provisioning.broker.access import apply
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 from tests.provisioning.enrolment_kit import Province, province
 
 _EventT = TypeVar("_EventT", Answered, Subscribed)

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from device.edges.enrol import Places, read_bundle
+from device.edges.certificate.enrol import Places, read_bundle
 from provisioning.card import boot, seed
 from provisioning.card.boot import BootPartition
 from provisioning.card.writer import FIRST_BOOT, Card, steps
 from provisioning.cli import main
+from provisioning.desk.errors import Refused
 from provisioning.enrolment.claims import Enrolment
-from provisioning.errors import Refused
 from provisioning.registry.exchange import Network
 from provisioning.registry.tables import Gate, GateState, Site
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
@@ -229,7 +229,7 @@ def test_nothing_secret_stays_after_the_first_boot(town: Province, tmp_path: Pat
 
 def test_the_claims_key_goes_when_the_gate_has_enrolled(town: Province, tmp_path: Path) -> None:
     """The rest of the same story: see the tests of enrolment."""
-    from device.edges.enrol import shred  # noqa: PLC0415 - only here
+    from device.edges.certificate.enrol import shred  # noqa: PLC0415 - only here
 
     path = pi_card(tmp_path / "bootfs")
     write(town, town.gate(), path)

@@ -16,10 +16,10 @@ from typing import Any, Self
 import pytest
 
 from device.core import wire
-from device.edges.tls import TlsFiles
+from device.edges.broker.tls import TlsFiles
 from provisioning.province.collector import main
 from tests.contract.validate import assert_valid
-from tests.edges.uplink_kit import GATE, Listener, peer, rig
+from tests.edges.broker.uplink_kit import GATE, Listener, peer, rig
 from tests.mosquitto import Authority, Broker, Papers, running
 from tests.provisioning.events import EPOCH, Chain
 

@@ -19,13 +19,13 @@ from sqlalchemy import select
 from device import config as configuration
 from device.cli import main
 from device.core import wire
-from device.edges import certifying
-from device.edges import enrol as gate_side
-from device.edges.certifying import CERT, KEY, SITE_KEY, chain_in, site_key_in
-from device.edges.enrol import Places, enrol
+from device.edges.certificate import enrol as gate_side
+from device.edges.certificate import exchange
+from device.edges.certificate.enrol import Places, enrol
+from device.edges.certificate.exchange import CERT, KEY, SITE_KEY, chain_in, site_key_in
 from device.errors import EnrolmentRefused
+from provisioning.desk.errors import Refused
 from provisioning.enrolment.claims import Enrolment
-from provisioning.errors import Refused
 from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 
@@ -120,7 +120,7 @@ def test_a_power_cut_at_any_step_is_mended_by_the_next_start(
     gate = serving.gate()
     places = serving.places(gate)
     # Half of a swap lies between two renames, which are elsewhere.
-    where = certifying if step == "finish_swap" else gate_side
+    where = exchange if step == "finish_swap" else gate_side
     real: Callable[..., object] = getattr(where, step)
 
     def cut(*words: object) -> object:
@@ -148,7 +148,7 @@ def test_a_gate_waits_for_the_line_and_for_the_worker(town: Province, monkeypatc
     """Without them it says what is missing; with them it goes on by itself."""
     gate = town.gate()
     places = town.places(gate)
-    monkeypatch.setattr(certifying, "ANSWER_S", 1.0)
+    monkeypatch.setattr(exchange, "ANSWER_S", 1.0)
     with pytest.raises(EnrolmentRefused, match="not enrolled yet: the connection ended: connection_refused"):
         enrol(places, 0)
     with town.brokers():

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from provisioning.errors import Refused
-from provisioning.ids import ALPHABET, GATE, SITE, checked, new_id
+from provisioning.desk.errors import Refused
+from provisioning.desk.ids import ALPHABET, GATE, SITE, checked, new_id
 
 
 def refused(text: str) -> bool:

@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from device.edges.release import load_keys, verify
+from device.edges.keys.release import load_keys, verify
 from device.errors import Unsigned, UpdateRefused
-from device.workbench import update
+from device.verbs import update
 from provisioning.package.build import BuildError, Source, date, lay_out, own_wheel, source
 from provisioning.package.sign import BadKeyError, load, public_key, signature
 from provisioning.package.wheelhouse import LOCK, TARGETS, WheelhouseError, check_machine, pins

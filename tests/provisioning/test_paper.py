@@ -15,15 +15,15 @@ from PIL import Image
 import device
 from device.core.credentials import parse
 from device.core.types import Credential, Kind
-from device.edges.trust import Signs, load_province, load_trust
+from device.edges.keys.trust import Signs, load_province, load_trust
 from device.eye.camera import Luma
 from device.eye.decoder import Reading, ZbarDecoder, ZxingDecoder
 from device.eye.ladder import Ladder
-from provisioning.authority import Purpose, make
-from provisioning.badge_desk import issue
-from provisioning.badges import Issuer
-from provisioning.catalogue import Lang, remedy, words
-from provisioning.errors import Refused
+from provisioning.authority.authority import Purpose, make
+from provisioning.badges.batch import issue
+from provisioning.badges.issuer import Issuer
+from provisioning.desk.catalogue import Lang, remedy, words
+from provisioning.desk.errors import Refused
 from provisioning.paper import printing, sheets
 from provisioning.paper.technician_card import ERRORS, STEPS, technician_card
 from provisioning.registry.tables import Gate, GateState, Site

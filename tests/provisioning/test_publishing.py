@@ -13,16 +13,16 @@ import pytest
 
 from device.core import identity, wire
 from device.core.types import ClockReading, SubjectClass
-from device.edges.list_fetch import Ask, ListFetcher
-from device.edges.lists import GateList
-from device.edges.trust import Signs, load_province
+from device.edges.keys.trust import Signs, load_province
+from device.edges.lists.fetch import Ask, ListFetcher
+from device.edges.lists.installed import GateList
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
-from provisioning.authority import Purpose
+from provisioning.authority.authority import Purpose
 from provisioning.broker import mosquitto
 from provisioning.cli import main
-from provisioning.publishing import revoke
+from provisioning.lists.publishing import revoke
 from provisioning.registry.tables import Badge, Gate, GateState
-from tests.edges.test_list_fetch import HOUR_NS, Clock, until
+from tests.edges.lists.test_fetch import HOUR_NS, Clock, until
 from tests.provisioning.enrolment_kit import PHRASE, Province, province, run
 from tests.provisioning.test_brokers import Client
 from tests.provisioning.test_brokers import gate as at_broker

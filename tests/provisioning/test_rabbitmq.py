@@ -19,14 +19,14 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
-from device.edges.mqtt_client import Connection
-from device.edges.mqtt_values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscription, Will
-from device.edges.tls import TlsFiles
+from device.edges.broker.connection import Connection
+from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscription, Will
+from device.edges.broker.tls import TlsFiles
 from device.workbench.broker import LOOPBACK
-from provisioning.authority import Purpose
+from provisioning.authority.authority import Purpose
 from provisioning.broker import rabbitmq
 from provisioning.cli import main
-from provisioning.errors import Refused
+from provisioning.desk.errors import Refused
 from provisioning.registry.tables import GateState
 from tests.lab.folder import prepare
 from tests.provisioning.enrolment_kit import PHRASE, Province, province

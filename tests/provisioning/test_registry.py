@@ -11,8 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
-from provisioning.errors import Refused
-from provisioning.ids import GATE, new_id
+from provisioning.desk.errors import Refused
+from provisioning.desk.ids import GATE, new_id
 from provisioning.registry.exchange import NewSite, read_sites, written
 from provisioning.registry.store import FORWARD, Registry
 from provisioning.registry.tables import Base, Gate, GateState, Site

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 import provisioning
-from device.desired import Desired, open_desired
-from device.edges.clock import Discipline, SystemClock
-from device.edges.enrol import Places
+from device.edges.certificate.enrol import Places
+from device.edges.machine.clock import Discipline, SystemClock
 from device.gate import Gate as Program
+from device.settings.desired import Desired, open_desired
 from device.workbench import people
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from device.workbench.scenes import View, scene
@@ -271,7 +271,7 @@ def test_what_a_list_is_made_of_must_fit_its_name(town: Province, tmp_path: Path
 def test_everything_that_a_policy_can_say_survives_the_way_to_the_gate(town: Province) -> None:
     """Hours, windows, days, roles: sent as JSON, read as TOML would be."""
     from device.config import parse  # noqa: PLC0415 - beside what it is for
-    from provisioning.desired import wanted  # noqa: PLC0415 - the same
+    from provisioning.remote.desired import wanted  # noqa: PLC0415 - the same
 
     gate = town.gate(GateState.ENROLLED)
     site = town.site(gate)

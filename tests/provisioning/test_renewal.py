@@ -14,17 +14,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
-from device import commissioned
 from device.cli import main
 from device.core import wire
-from device.edges import certifying, renew
-from device.edges.certifying import CERT, KEY, SITE_KEY, request_of
-from device.edges.commissioning import CERTIFICATE
-from device.edges.enrol import Places, enrol
-from device.edges.renew import PAST
-from device.edges.signer import Signer, load_signing_key
+from device.edges.certificate import exchange, renew
+from device.edges.certificate.enrol import Places, enrol
+from device.edges.certificate.exchange import CERT, KEY, SITE_KEY, request_of
+from device.edges.certificate.renew import PAST
+from device.edges.keys.signer import Signer, load_signing_key
+from device.edges.orders.by_camera import CERTIFICATE
 from device.errors import EnrolmentRefused
-from provisioning.authority import Purpose, leaf
+from device.settings import commissioned
+from provisioning.authority.authority import Purpose, leaf
 from provisioning.registry.tables import Certificate, Gate, GateState
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 from tests.provisioning.test_enrolment import _Cut
@@ -119,7 +119,7 @@ def test_a_power_cut_during_a_renewal_leaves_a_pair_that_works(
     monkeypatch.setattr("provisioning.enrolment.worker.LEAST_AGE", timedelta())
     gate, places = enrolled
     before = serial(places)
-    where = certifying if step == "finish_swap" else renew
+    where = exchange if step == "finish_swap" else renew
     real: Callable[..., object] = getattr(where, step)
 
     def cut(*words: object) -> object:
@@ -132,7 +132,7 @@ def test_a_power_cut_during_a_renewal_leaves_a_pair_that_works(
         with pytest.raises(_Cut):
             renew.renew(places.etc, places.store, 20, early=True)
     # As the next start does, before anything else.
-    certifying.finish_swap(places.store)
+    exchange.finish_swap(places.store)
     if serial(places) == before:
         assert renew.renew(places.etc, places.store, 20, early=True).done
     assert matches(places)
@@ -211,7 +211,7 @@ def test_an_expired_gate_recovers_by_camera_and_renews_from_there(
         return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (made, issuer))
 
     (places.store / CERT).write_bytes(chain(now - timedelta(minutes=60), now - timedelta(minutes=1)))
-    monkeypatch.setattr(certifying, "ANSWER_S", 3.0)
+    monkeypatch.setattr(exchange, "ANSWER_S", 3.0)
     with pytest.raises(EnrolmentRefused, match="not renewed yet: the connection ended"):
         renew.renew(places.etc, places.store, 0)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(places.store))

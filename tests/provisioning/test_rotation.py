@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from device.edges import renew
-from device.edges.enrol import Places, enrol
-from device.edges.mqtt_values import Connected, Ended
-from device.edges.tls import TlsFiles
-from provisioning import rotation
-from provisioning.authority import NEXT, Authority, Purpose
+from device.edges.broker.messages import Connected, Ended
+from device.edges.broker.tls import TlsFiles
+from device.edges.certificate import renew
+from device.edges.certificate.enrol import Places, enrol
+from provisioning.authority import rotation
+from provisioning.authority.authority import NEXT, Authority, Purpose
+from provisioning.authority.rotation import Phase
 from provisioning.cli import main
-from provisioning.rotation import Phase
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 from tests.provisioning.test_brokers import Client
 

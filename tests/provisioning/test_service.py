@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from device import commissioned
 from device.core import wire
 from device.core.types import ClockReading
-from device.edges.clock import SystemClock
-from device.edges.commissioning import Commissioner, Site
-from device.edges.enrol import Places
-from device.edges.mqtt_values import Arrived
-from device.edges.order_book import OrderBook
-from device.edges.trust import Signs, load_province
+from device.edges.broker.messages import Arrived
+from device.edges.certificate.enrol import Places
+from device.edges.keys.trust import Signs, load_province
+from device.edges.machine.clock import SystemClock
+from device.edges.orders.book import OrderBook
+from device.edges.orders.by_camera import Commissioner, Site
+from device.settings import commissioned
 from provisioning.cli import main
 from provisioning.registry.tables import Gate, GateState
 from tests.provisioning.enrolment_kit import PHRASE, Province, enrolled_gate, run

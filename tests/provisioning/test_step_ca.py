@@ -20,14 +20,14 @@ from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm
 
 from device.core import wire
-from device.edges.enrol import enrol
-from device.edges.mqtt_values import Peer
+from device.edges.broker.messages import Peer
+from device.edges.certificate.enrol import enrol
 from device.workbench.broker import LOOPBACK, free_port
-from provisioning.authority import Authority, Purpose, leaf, make
+from provisioning.authority.authority import Authority, Purpose, leaf, make
+from provisioning.desk.errors import Refused
 from provisioning.enrolment.issuing import IssuerFailed
 from provisioning.enrolment.step_ca import StepIssuer
 from provisioning.enrolment.worker import WORKER, Desk, Worker
-from provisioning.errors import Refused
 from provisioning.registry.tables import Claim, ClaimState
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 from tests.provisioning.test_enrolment import a_request, new_key

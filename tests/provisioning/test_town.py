@@ -19,7 +19,7 @@ import typer
 import provisioning
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from provisioning.cli import main, program
-from provisioning.desk import Desk, Settings
+from provisioning.desk.desk import Desk, Settings
 from tests.provisioning.enrolment_kit import PHRASE
 from tests.provisioning.test_card import pi_card
 

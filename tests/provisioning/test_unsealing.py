@@ -24,12 +24,12 @@ from sqlalchemy import text
 from device import config as configuration
 from device.core import identity
 from device.core.types import SubjectClass
-from device.edges.seal import HpkeSealer
+from device.edges.keys.seal import HpkeSealer
 from device.gate import SEAL_INFO, Gate
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from device.workbench.scenes import View, scene
 from device.workbench.stage import GATE_ID, Stage, collector
-from provisioning.authority import Authority, make
+from provisioning.authority.authority import Authority, make
 from provisioning.cli import main
 from provisioning.province.store import SqliteStore
 from provisioning.registry.store import Registry

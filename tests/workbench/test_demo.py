@@ -89,7 +89,7 @@ def selftest(stage: Stage, capsys: pytest.CaptureFixture[str]) -> tuple[int, dic
 
 def test_the_selftest_tries_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A good bench gate passes, with a value in each row."""
-    monkeypatch.setattr("device.workbench.selftest.SHOWN_S", 0.01)
+    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.01)
     frames = tmp_path / "frames"
     frames.mkdir()
     Image.new("L", (320, 240), 100).save(frames / "grey.png")
@@ -105,7 +105,7 @@ def test_a_part_that_fails_is_a_row_and_the_others_are_still_tried(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No frames, no key, no broker: three failed rows, with what is wrong, and exit code 1."""
-    monkeypatch.setattr("device.workbench.selftest.SHOWN_S", 0.01)
+    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.01)
     stage = Stage(tmp_path / "gate", f"folder:{tmp_path / 'nowhere'}", port=9)
     (stage.folder / "site.key").write_text("short")
     code, rows = selftest(stage, capsys)

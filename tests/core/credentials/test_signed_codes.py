@@ -21,7 +21,7 @@ from device.core.credentials.health_certificate import INFLATED_LIMIT_BYTES
 from device.core.reasons import Reason
 from device.core.trust import KeyUse, Trust
 from device.core.types import Assurance, Credential, Health, HealthEvent, Kind, Rejection, SubjectClass
-from provisioning.badges import Issuer, symbol
+from provisioning.badges.issuer import Issuer, symbol
 from tests.core.credentials.signed_kit import ALGORITHMS, NOW_S, VACCINATION, PrivateKey, certificate, packed, token, trust
 
 BADGE_KEY = ed25519.Ed25519PrivateKey.generate()

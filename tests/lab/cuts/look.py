@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from device.edges.clock import SystemClock
-from device.edges.journal import SqliteJournal
+from device.edges.machine.clock import SystemClock
+from device.edges.record.journal import SqliteJournal
 from device.errors import JournalError
 from tests.entries import FREEZE, checkin, section
 from tests.lab.cuts.write_state import FILES, whole

@@ -11,9 +11,9 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from device.edges.clock import SystemClock
-from device.edges.journal import SqliteJournal
-from device.edges.journal_schema import Connect, sqlite_connect
+from device.edges.machine.clock import SystemClock
+from device.edges.record.journal import SqliteJournal
+from device.edges.record.schema import Connect, sqlite_connect
 from tests.entries import FREEZE, checkin, section
 from tests.lab.cuts.mark import mark
 

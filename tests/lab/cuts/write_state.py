@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from device.edges.files import replace_durably
+from device.edges.machine.files import replace_durably
 from tests.lab.cuts.mark import mark
 
 STATE = Path("/mnt/state")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from device.workbench.status import read_status
+from device.verbs.status import read_status
 from tests.lab.guest.lines import Lines
 
 SHARE = Path("/mnt/share")

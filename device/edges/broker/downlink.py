@@ -1,0 +1,120 @@
+"""What the province tells a gate beside acks: configuration, commands and lists.
+
+Each is read, judged and answered, and what was refused is recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from device.core import wire
+from device.core.orders import Refusal
+from device.core.types import ClockReading
+from device.edges.broker.messages import Publication
+from device.edges.broker.notices import Notices
+from device.edges.lists.fetch import ListFetcher
+from device.edges.orders.desk import OrderDesk
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = 256
+"""Answers that are remembered, so that the same message again changes and records nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a desired configuration: the version asked for, how it stands, and why."""
+
+    desired: int | None
+    status: wire.ConfigStatus
+    errors: tuple[str, ...] = ()
+
+
+class Downlink:
+    """Judges what comes from the province. For the uplink's own thread."""
+
+    def __init__(self, gate: str, applied: str, notices: Notices) -> None:
+        """``applied`` is the version of the configuration in force. Without a ``desk`` no command is carried out."""
+        self._gate = gate
+        self._applied = applied
+        self._notices = notices
+        self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self.desk: OrderDesk | None = None
+        self.fetcher: ListFetcher | None = None
+        self.take_config: Callable[[bytes], Verdict] | None = None
+        self.refused = 0
+
+    def answers(self, now: ClockReading) -> list[Publication]:
+        """What became of commands since it was last asked."""
+        states = [] if self.desk is None else self.desk.answers(now)
+        return [Publication(object(), wire.up(self._gate, "cmd", state.id), wire.encode(state)) for state in states]
+
+    def take(self, topic: wire.Topic, payload: bytes, now: ClockReading, *, retained: bool) -> Publication | None:
+        """Judge one message, and answer it where the contract has an answer."""
+        if topic.kind == "cmd":
+            return self._command(topic.name, payload, now, retained=retained)
+        if topic.kind in {"list", "part"} and self.fetcher is not None:
+            if topic.kind == "list":
+                self.fetcher.announced(topic.gate, topic.name, payload)
+            else:
+                self.fetcher.arrived(topic.name, payload)
+            return None
+        if topic.kind == "config":
+            return self._config(payload)
+        self.refused += 1
+        self._list(topic.name, payload)
+        return None
+
+    def _command(self, name: str, payload: bytes, now: ClockReading, *, retained: bool) -> Publication | None:
+        refusal = Refusal("not_enabled") if self.desk is None else self.desk.take(name, payload, now, retained=retained)
+        if refusal is None:
+            return None
+        self.refused += 1
+        state = wire.CommandState(id=name, state=refusal.state, time=wire.time_text(now.wall_ns), reason=refusal.reason)
+        self._record(("cmd", name, refusal.reason), wire.CommandFate(id=name, state=refusal.state, reason=refusal.reason))
+        return Publication(object(), wire.up(self._gate, "cmd", name), wire.encode(state))
+
+    def _config(self, payload: bytes) -> Publication:
+        verdict = _not_enabled(payload) if self.take_config is None else self.take_config(payload)
+        if verdict.status == "rejected":
+            self.refused += 1
+        self._note_config(verdict)
+        return self.report(verdict)
+
+    def _note_config(self, verdict: Verdict) -> None:
+        version = verdict.desired
+        reason = verdict.errors[0] if verdict.errors else None
+        self._record(("config", str(version), str(reason)), wire.ConfigFate(version=version, status=verdict.status, reason=reason))
+
+    def report(self, verdict: Verdict) -> Publication:
+        """What the gate says of a configuration."""
+        report = wire.ConfigReport(desired=verdict.desired, applied=self._applied, status=verdict.status, errors=verdict.errors)
+        return Publication(object(), wire.up(self._gate, "config"), wire.encode(report), retain=True)
+
+    def _list(self, name: str, payload: bytes) -> None:
+        manifest = wire.read(wire.ListManifest, payload)
+        readable = not isinstance(manifest, wire.Unreadable) and manifest.name == name
+        version = manifest.version if isinstance(manifest, wire.ListManifest) else None
+        reason = "not_enabled" if readable else "malformed"
+        self._record(("list", f"{name} {version}", reason), wire.ListFate(name=name, version=version, status="rejected", reason=reason))
+
+    def _record(self, key: tuple[str, str, str], fact: wire.AuditFact) -> None:
+        """Once for each message and reason."""
+        if key in self._seen:
+            self._seen.move_to_end(key)
+            return
+        self._seen[key] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        if self._notices.record(fact):
+            log.warning("from the province: %s %s (%s)", *key)
+
+
+def _not_enabled(payload: bytes) -> Verdict:
+    desired = wire.read(wire.DesiredConfig, payload)
+    if isinstance(desired, wire.Unreadable):
+        return Verdict(None, "rejected", ("malformed",))
+    return Verdict(desired.version, "rejected", ("not_enabled",))

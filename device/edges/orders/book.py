@@ -1,0 +1,102 @@
+"""What became of each order, durable before and after it is carried out: so that none is carried out twice.
+
+One small file for each order. It is forgotten a day after the order expired:
+from then on it is refused for that.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from device.core import wire
+from device.edges.machine.files import read_plain, replace_durably
+
+log = logging.getLogger(__name__)
+
+BOOK_LIMIT: Final = 1000
+KEPT_S: Final = 86_400
+_FILE_LIMIT_BYTES: Final = 4096
+_STATE: Final[TypeAdapter[wire.CommandStatus]] = TypeAdapter(wire.CommandStatus)
+_NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One order. ``told`` says that its end stands in the record."""
+
+    id: str
+    name: str
+    state: wire.CommandStatus
+    expires_s: int
+    reason: str | None = None
+    told: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will become of it."""
+        return self.state not in {"received", "executing"}
+
+
+class OrderBook:
+    """The folder of orders. For one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError where the folder cannot be used."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self._lines = {line.id: line for line in self._read()}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def find(self, name: str) -> Line | None:
+        """What is known of an order."""
+        return self._lines.get(name)
+
+    def lines(self) -> list[Line]:
+        """All that is known."""
+        return list(self._lines.values())
+
+    def write(self, line: Line) -> None:
+        """Note it, durably. Raises OSError, and then nothing has changed; ValueError for an id that is no name."""
+        if _NAME.fullmatch(line.id) is None:
+            raise ValueError("not the id of an order")
+        content = {"name": line.name, "state": line.state, "expires_s": line.expires_s, "reason": line.reason, "told": line.told}
+        replace_durably(self._folder / f"{line.id}.json", json.dumps(content).encode())
+        self._lines[line.id] = line
+
+    def tidy(self, now_s: int) -> None:
+        """Forget what expired a day ago and is told."""
+        for line in self.lines():
+            if line.over and line.told and now_s > line.expires_s + KEPT_S:
+                (self._folder / f"{line.id}.json").unlink(missing_ok=True)
+                del self._lines[line.id]
+
+    @property
+    def full(self) -> bool:
+        """Whether no further order can be noted."""
+        return len(self._lines) >= BOOK_LIMIT
+
+    def _read(self) -> Iterator[Line]:
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                yield _line(path.stem, json.loads(read_plain(path, _FILE_LIMIT_BYTES)))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                # It was begun once: it must not be begun again because its page is damaged.
+                log.warning("what became of order %s cannot be read: %s", path.stem, type(error).__name__)
+                yield Line(path.stem, "unknown", "interrupted", 2**40, "unreadable")
+
+
+def _line(name: str, content: dict[str, object]) -> Line:
+    expires_s, reason = content["expires_s"], content["reason"]
+    if type(expires_s) is not int or not isinstance(reason, str | None):
+        raise ValueError("not a line of the book")
+    return Line(name, str(content["name"]), _STATE.validate_python(content["state"]), expires_s, reason, bool(content["told"]))

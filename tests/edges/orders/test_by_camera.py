@@ -1,0 +1,281 @@
+"""Orders by camera: what counts, once, and what is refused and recorded. The signature, the seal and the certificates are real."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hpke, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from device import config as configuration
+from device.core import commissioning as claim
+from device.core import wire
+from device.core.types import ClockReading
+from device.edges.orders.book import OrderBook
+from device.edges.orders.by_camera import CERTIFICATE, PLACE, Commissioner, Site, board_serial, forget
+from device.settings import commissioned
+from provisioning.authority.authority import Authority, Purpose, leaf, make
+from provisioning.badges.tokens import token
+from tests.desk import Desk
+
+NOW_S = int(datetime(2026, 11, 27, tzinfo=UTC).timestamp())
+GATE = "g4k7m2xp9a"
+BOARD = "10000000abcdef01"
+PHRASE = "ba bon nam sau"
+SUITE = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_128_GCM)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One for all."""
+    return make(
+        tmp_path_factory.mktemp("authority") / "authority", "Test", PHRASE, datetime.fromtimestamp(NOW_S, UTC) - timedelta(days=400)
+    )
+
+
+@dataclass
+class Place:
+    """A gate in a folder, with a certificate that has ended, and somebody who orders."""
+
+    folder: Path
+    authority: Authority
+    desk: Desk = field(default_factory=Desk)
+    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    facts: list[wire.AuditFact] = field(default_factory=list)
+    floor_s: int = NOW_S - 86_400 * 30
+
+    def __post_init__(self) -> None:
+        start = datetime.fromtimestamp(NOW_S, UTC)
+        ended = self.made(start - timedelta(days=100), start - timedelta(days=10))
+        issuer = self.authority.certificate(Purpose.GATES)
+        pem = [one.public_bytes(serialization.Encoding.PEM) for one in (ended, issuer)]
+        (self.folder / "gate.cert").write_bytes(b"".join(pem))
+        raw = self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        (self.folder / "gate.key").write_bytes(raw)
+        (self.folder / "root.pem").write_bytes((self.authority.folder / "public" / "root.pem").read_bytes())
+        (self.folder / "site.key").write_text("ab" * 32)
+        self.desk.write_pem(self.folder / "orders.pem")
+        self.path = self.folder / "gate.toml"
+        self.path.write_text(f"""
+[gate]
+id = "{GATE}"
+site = "s-old"
+lane = "1"
+[privacy]
+site_key = "site.key"
+[signals]
+button = {{ pin = 25, window_s = 60 }}
+[trust]
+province = "orders.pem"
+orders = "orders"
+commissioned = "commissioned"
+[broker]
+host = "broker.example.org"
+ca = "root.pem"
+cert = "gate.cert"
+key = "gate.key"
+""")
+        self.commissioner = self.start()
+
+    def start(self) -> Commissioner:
+        """The gate's program starts."""
+        config = configuration.load(self.path)
+        site = Site(config, self.desk.province, BOARD, lambda: self.floor_s * 1_000_000_000, self.facts.append)
+        made = Commissioner(site, OrderBook(config.trust.orders / "camera"))
+        made.open(0)
+        self.facts.clear()
+        return made
+
+    def made(self, start: datetime, end: datetime, name: str = GATE, key: ec.EllipticCurvePrivateKey | None = None) -> x509.Certificate:
+        """A certificate."""
+        public = (key or self.key).public_key()
+        return leaf(name, public, self.authority.certificate(Purpose.GATES), self.authority.key(Purpose.GATES, PHRASE), (start, end))
+
+    def fresh(self, name: str = GATE, key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
+        """A new certificate in DER."""
+        start = datetime.fromtimestamp(NOW_S, UTC) - timedelta(hours=1)
+        return self.made(start, start + timedelta(days=90), name, key).public_bytes(serialization.Encoding.DER)
+
+    def order(self, *, key: ed25519.Ed25519PrivateKey | None = None, **changes: object) -> bytes:
+        """A signed order for lane 7, out; ``changes`` are claims by name, None leaves one out."""
+        told = {
+            "SUBJECT": GATE,
+            "ISSUED": NOW_S - 60,
+            "EXPIRES": NOW_S + 3600,
+            "ID": bytes(8),
+            "BOARD": BOARD,
+            "LANE": "7",
+            "DIRECTION": "out",
+        }
+        claims = {getattr(claim, name): value for name, value in {**told, **changes}.items() if value is not None}
+        return token("GC1:", claims, key or self.desk.key, b"\1\2\3\4").encode()
+
+    def take(self, payload: bytes, *, trusted: bool = True) -> str:
+        """Hold it up: ``taken``, or why not."""
+        taken = self.commissioner.take(payload, reading(trusted=trusted))
+        (fact,) = self.facts
+        self.facts.clear()
+        assert isinstance(fact, wire.CommandFate)
+        assert taken == (fact.state == "succeeded")
+        return fact.reason or "taken"
+
+
+def reading(*, trusted: bool = True) -> ClockReading:
+    """The gate's clocks."""
+    return ClockReading(1_000_000_000, 1, NOW_S * 1_000_000_000 if trusted else 0, "boot", trusted=trusted)
+
+
+@pytest.fixture
+def place(tmp_path: Path, authority: Authority) -> Place:
+    """A gate."""
+    return Place(tmp_path, authority)
+
+
+def test_a_place_is_taken_once_and_laid_over_the_configuration(place: Place) -> None:
+    """At the next start the gate has its new lane and direction; the order counts no second time, after a start neither."""
+    order = place.order()
+    assert place.take(order) == "taken"
+    told = commissioned.load(place.path).gate
+    assert (told.lane, told.direction, told.site) == ("7", "out", "s-old")
+    place.commissioner = place.start()
+    assert place.take(order) == "already_used"
+    assert not place.start().is_open(61 * 1_000_000_000)
+
+
+def test_a_site_brings_its_key_sealed_to_the_gate(place: Place) -> None:
+    """Nobody who photographs the order learns the key; what the gate keeps of it only the gate reads."""
+    sealed = SUITE.encrypt(b"k" * 32, place.key.public_key(), claim.SITE_KEY_INFO + f"{GATE}/s-new".encode())
+    assert place.take(place.order(SITE="s-new", SITE_KEY=sealed)) == "taken"
+    config = commissioned.load(place.path)
+    assert config.gate.site == "s-new"
+    assert config.privacy.site_key.read_text() == (b"k" * 32).hex()
+    assert stat.S_IMODE(config.privacy.site_key.stat().st_mode) == 0o600
+    forget(config.trust.commissioned)
+    assert commissioned.load(place.path).gate.site == "s-old"
+
+
+def test_an_expired_gate_takes_a_certificate_for_its_own_key(place: Place) -> None:
+    """With a clock or without: it has been away for long."""
+    assert place.take(place.order(LANE=None, DIRECTION=None, CERTIFICATE=place.fresh()), trusted=False) == "taken"
+    broker = commissioned.load(place.path).broker
+    assert broker is not None
+    assert broker.cert == place.folder / "commissioned" / CERTIFICATE
+    assert len(x509.load_pem_x509_certificates(broker.cert.read_bytes())) == 2
+    config = configuration.load(place.path)
+    assert config.broker is not None
+    assert config.broker.cert == place.folder / "gate.cert"
+
+
+def bad_orders(place: Place) -> dict[str, tuple[bytes, str]]:
+    """What somebody might hold up, and what becomes of it."""
+    other, stranger = ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()
+    good, bare = place.order(), {"LANE": None, "DIRECTION": None}
+    elsewhere = SUITE.encrypt(b"k" * 32, other.public_key(), claim.SITE_KEY_INFO + f"{GATE}/s-new".encode())
+    short = SUITE.encrypt(b"k" * 31, place.key.public_key(), claim.SITE_KEY_INFO + f"{GATE}/s-new".encode())
+    start = datetime.fromtimestamp(NOW_S, UTC)
+    old = place.made(start - timedelta(days=200), start - timedelta(days=11)).public_bytes(serialization.Encoding.DER)
+    return {
+        "another gate's": (place.order(SUBJECT="g0000000xx"), "foreign"),
+        "another board's": (place.order(BOARD="other"), "foreign"),
+        "a stranger's": (place.order(key=stranger), "bad_signature"),
+        "altered": (good[:-1] + (b"A" if good[-1:] != b"A" else b"B"), "bad_signature"),
+        "over": (place.order(ISSUED=NOW_S - 7200, EXPIRES=NOW_S - 1), "expired"),
+        "too long": (place.order(EXPIRES=NOW_S + 86_400), "life_too_long"),
+        "backwards": (place.order(ISSUED=NOW_S, EXPIRES=NOW_S - 1), "life_too_long"),
+        "from the future": (place.order(ISSUED=NOW_S + 3600, EXPIRES=NOW_S + 7200), "not_yet"),
+        "nothing": (b"GC1:", "malformed"),
+        "lower case": (b"GC1:abc", "malformed"),
+        "not ASCII": (b"GC1:\xff", "malformed"),
+        "without an id": (place.order(ID=None), "malformed"),
+        "without a purpose": (place.order(**bare), "malformed"),
+        "with two purposes": (place.order(CERTIFICATE=place.fresh()), "malformed"),
+        "a lane of another form": (place.order(LANE="a b"), "malformed"),
+        "a way that there is not": (place.order(DIRECTION="up"), "malformed"),
+        "a site without its key": (place.order(SITE="s-new"), "malformed"),
+        "a key sealed to another": (place.order(SITE="s-new", SITE_KEY=elsewhere), "sealed_to_another"),
+        "a key for another site": (place.order(SITE="s-two", SITE_KEY=short), "sealed_to_another"),
+        "a key that is short": (place.order(SITE="s-new", SITE_KEY=short), "malformed"),
+        "no certificate": (place.order(**bare, CERTIFICATE=b"x"), "bad_certificate"),
+        "another key's certificate": (place.order(**bare, CERTIFICATE=place.fresh(key=other)), "bad_certificate"),
+        "another gate's certificate": (place.order(**bare, CERTIFICATE=place.fresh(name="g0000000xx")), "bad_certificate"),
+        "an older certificate": (place.order(**bare, CERTIFICATE=old), "bad_certificate"),
+    }
+
+
+def test_what_does_not_count_is_refused_recorded_and_changes_nothing(place: Place) -> None:
+    """Each by its reason."""
+    before = commissioned.load(place.path)
+    for name, (payload, reason) in bad_orders(place).items():
+        assert (name, place.take(payload)) == (name, reason)
+    assert commissioned.load(place.path) == before
+    assert not (place.folder / "commissioned").exists()
+    assert place.take(place.order()) == "taken"
+
+
+def test_without_the_time_only_what_is_certainly_over_is_refused(place: Place) -> None:
+    """The floor of the clock stands in for it."""
+    order = place.order(ISSUED=NOW_S - 7200, EXPIRES=NOW_S - 3600)
+    place.floor_s = NOW_S
+    assert place.take(order, trusted=False) == "expired"
+    place.floor_s = NOW_S - 86_400
+    assert place.take(order, trusted=False) == "taken"
+
+
+def test_a_full_disk_refuses_and_the_same_order_counts_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was used up."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert place.take(place.order()) == "storage"
+    assert place.take(place.order()) == "taken"
+
+
+def test_what_somebody_else_put_into_the_folder_changes_nothing(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Only the province's signature makes it count, at each start anew."""
+    assert place.take(place.order()) == "taken"
+    path = place.folder / "commissioned" / PLACE
+    for content in (place.order(key=ed25519.Ed25519PrivateKey.generate()), b"GC1:??", place.order(SUBJECT="g0000000xx"), b"\xff"):
+        path.write_bytes(content)
+        caplog.clear()
+        assert commissioned.load(place.path).gate.lane == "1"
+        assert str(path) in caplog.text
+
+
+def test_a_renewed_key_ends_the_certificate_from_the_camera(place: Place) -> None:
+    """Otherwise the gate would show one certificate and hold the key of another."""
+    assert place.take(place.order(LANE=None, DIRECTION=None, CERTIFICATE=place.fresh())) == "taken"
+    key = ec.generate_private_key(ec.SECP256R1())
+    start = datetime.fromtimestamp(NOW_S, UTC)
+    made = place.made(start, start + timedelta(days=30), key=key)
+    (place.folder / "gate.cert").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    broker = commissioned.load(place.path).broker
+    assert broker is not None
+    assert broker.cert == place.folder / "gate.cert"
+
+
+def test_the_window_is_recorded_and_shuts_by_itself_and_after_an_order(place: Place) -> None:
+    """Who held the button is not known, but that it was held."""
+    commissioner = place.start()
+    commissioner.open(5)
+    assert place.facts == [wire.WindowOpened(open_s=60)]
+    assert commissioner.is_open(5 + 59_000_000_000)
+    assert not commissioner.is_open(5 + 60_000_000_000)
+    place.facts.clear()
+    assert place.take(place.order()) == "taken"
+    assert not place.commissioner.is_open(2)
+
+
+def test_a_board_says_its_number_or_nothing(tmp_path: Path) -> None:
+    """The device tree's ends with a zero byte."""
+    (tmp_path / "serial-number").write_bytes(b"10000000abcdef01\0")
+    assert board_serial(tmp_path / "serial-number") == BOARD
+    assert board_serial(tmp_path / "none") == ""

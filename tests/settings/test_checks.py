@@ -1,0 +1,148 @@
+"""What a configuration names must be there and usable, and what is not is named by its key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.x509.oid import NameOID
+
+from device.config import GateConfig, parse
+from device.core.rules import ListUse, Reliance, Standing
+from device.core.types import Direction, Verdict
+from device.errors import ConfigError
+from device.settings.checks import check_files, check_needed
+from device.settings.rules import rules
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as a file holds it."""
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def certificate(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
+    """A self-signed certificate of that name."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), START, START + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """All files of a good gate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    (tmp_path / "site.key").write_text("ab" * 32)
+    public = X25519PrivateKey.generate().public_key()
+    sealing = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "province.pem").write_bytes(sealing)
+    (tmp_path / "gate.key").write_bytes(pem(key))
+    (tmp_path / "gate.pem").write_bytes(certificate(key, "gate-1"))
+    (tmp_path / "ca.pem").write_bytes(certificate(key, "authority"))
+    orders = Ed25519PrivateKey.generate().public_key()
+    (tmp_path / "orders.pem").write_bytes(orders.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    (tmp_path / "frames").mkdir()
+    return tmp_path
+
+
+def config(folder: Path, **changes: dict[str, object]) -> GateConfig:
+    """A good configuration, but for the changes."""
+    tree: dict[str, dict[str, object]] = {
+        "gate": {"id": "gate-1", "site": "site-1"},
+        "privacy": {"site_key": "site.key", "seal_to": "province.pem"},
+        "camera": {"source": "folder:frames"},
+        "policy": {"lists": [{"name": "staff", "use": "allow"}]},
+        "trust": {"province": "orders.pem"},
+        "broker": {"host": "broker.example", "ca": "ca.pem", "cert": "gate.pem", "key": "gate.key"},
+    }
+    for section, keys in changes.items():
+        tree[section].update(keys)
+    return parse(dict(tree), "gate.toml", folder)
+
+
+def complaint(checked: GateConfig) -> str:
+    """What is said of it."""
+    with pytest.raises(ConfigError) as caught:
+        check_files(checked, "gate.toml")
+    return str(caught.value)
+
+
+def test_a_good_gate_passes(folder: Path) -> None:
+    """Keys, certificates, lists and frames are all there, the certificate long expired."""
+    check_files(config(folder), "gate.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("site.key", "privacy.site_key"),
+        ("province.pem", "privacy.seal_to"),
+        ("ca.pem", "broker.ca"),
+        ("gate.pem", "broker.cert"),
+        ("gate.key", "broker.key"),
+        ("orders.pem", "trust.province"),
+    ],
+)
+@pytest.mark.parametrize("content", [None, b"", b"\xff\x00nonsense"])
+def test_a_missing_empty_or_foreign_file_is_named_by_its_key(folder: Path, name: str, key: str, content: bytes | None) -> None:
+    """With the path of the file."""
+    path = folder / name
+    path.unlink() if content is None else path.write_bytes(content)
+    assert f"gate.toml: {key}: {path}" in complaint(config(folder))
+
+
+def test_a_key_of_another_certificate_is_refused(folder: Path) -> None:
+    """The broker would refuse it later, and nobody would know why."""
+    (folder / "gate.key").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
+    assert "broker.key" in complaint(config(folder))
+
+
+def test_a_certificate_of_another_gate_is_refused(folder: Path) -> None:
+    """Its common name is the gate's id."""
+    assert "its common name is gate-1, but gate.id is gate-2" in complaint(config(folder, gate={"id": "gate-2"}))
+
+
+def test_every_problem_is_named_at_once(folder: Path) -> None:
+    """Not one in each attempt."""
+    (folder / "site.key").unlink()
+    (folder / "ca.pem").unlink()
+    (folder / "frames").rmdir()
+    message = complaint(config(folder))
+    assert all(key in message for key in ("privacy.site_key", "broker.ca", "camera.source"))
+
+
+def test_the_daemon_starts_without_a_list_and_refers_everybody(folder: Path) -> None:
+    """A new gate has none yet, and that is no mistake: it fetches one, and meanwhile a person looks."""
+    checked = config(folder)
+    check_files(checked, "gate.toml")
+    check_needed(checked, "gate.toml")
+    (rule,) = rules(checked).lists
+    assert rule.listing.members is None
+    assert rule.ladder[Standing.MISSING] is Reliance.REFER
+
+
+def test_lists_and_signed_codes_need_somebody_to_vouch_for_them(folder: Path) -> None:
+    """Named by the key that is missing."""
+    assert "trust.province: is needed for policy.lists" in complaint(config(folder, trust={"province": None}))
+    (folder / "orders.pem").write_bytes(b"signs: orders\n" + (folder / "orders.pem").read_bytes())
+    assert "no key in it signs lists" in complaint(config(folder))
+    assert "trust.keys: is needed for site_badge" in complaint(config(folder, policy={"accept": ["site_badge"]}))
+
+
+def test_the_rules_are_those_of_the_file(folder: Path) -> None:
+    """Seconds become nanoseconds, days weekdays, `both` no fixed direction."""
+    hours = {"days": ["sat", "sun"], "start": "22:00:00", "end": "06:30:00"}
+    made = rules(config(folder, gate={"direction": "both"}, policy={"opening_hours": [hours], "unknown_clock": "reject"}))
+    assert made.direction is None
+    assert rules(config(folder)).direction is Direction.IN
+    assert made.duplicate_window_ns == 10_000_000_000
+    assert (made.hours[0].days, made.hours[0].start_min, made.hours[0].end_min) == (frozenset({5, 6}), 1320, 390)
+    assert made.unknown_clock is Verdict.REJECT
+    assert [(rule.use, rule.listing.name) for rule in made.lists] == [(ListUse.ALLOW, "staff")]

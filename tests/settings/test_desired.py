@@ -1,0 +1,211 @@
+"""The configuration that the province desires: tried, kept or taken back, and never more than may be changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from device.config import GateConfig
+from device.edges.broker.downlink import Verdict
+from device.settings import desired as module
+from device.settings.desired import STARTS_LIMIT, TRIAL_NS, WELL_NS, Desired, open_desired
+from device.workbench.stage import GATE_ID, Stage
+from tests.desk import Desk
+
+DESK = Desk()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """A gate that knows the province."""
+    trust = {"province": str(DESK.write_pem(tmp_path / "orders.pem")), "desired": "state/desired"}
+    return Stage(tmp_path / "gate", "folder:none", 1883, {"trust": trust})
+
+
+def start(stage: Stage) -> tuple[Desired, GateConfig]:
+    """The program starts."""
+    desired = open_desired(stage.config_path)
+    assert desired is not None
+    return desired, desired.effective()
+
+
+def order(version: int, desk: Desk = DESK, gate: str = GATE_ID, **config: object) -> bytes:
+    """A desired configuration."""
+    message = {"type": "vn.gate.config.v1", "gate": gate, "version": version, "issued": "2026-11-23T00:00:00Z", "config": config}
+    return desk.sign(message)
+
+
+def restarts(desired: Desired) -> bool:
+    """Whether the program is to start again."""
+    return desired.changed
+
+
+def prove(desired: Desired) -> None:
+    """It runs well for as long as it takes."""
+    for now_ns in (1, WELL_NS + 1):
+        desired.watch(now_ns, online=True, well=True)
+
+
+def test_a_configuration_is_in_force_after_the_next_start_and_reported(stage: Stage) -> None:
+    """Laid over the file, which stays as it was."""
+    before = stage.config_path.read_bytes()
+    desired, config = start(stage)
+    assert (config.policy.duplicate_window_s, desired.report()) == (5.0, None)
+    assert desired.take(order(3, policy={"duplicate_window_s": 9})) == Verdict(3, "applied")
+    assert restarts(desired)
+    desired, config = start(stage)
+    assert config.policy.duplicate_window_s == 9.0
+    assert desired.report() == Verdict(3, "applied")
+    assert not restarts(desired)
+    assert stage.config_path.read_bytes() == before
+
+
+def test_the_same_again_changes_nothing(stage: Stage) -> None:
+    """It lies retained on the broker and comes with every connection."""
+    desired, _ = start(stage)
+    payload = order(3, policy={"duplicate_window_s": 9})
+    desired.take(payload)
+    desired, _ = start(stage)
+    prove(desired)
+    assert desired.take(payload) == Verdict(3, "applied")
+    assert not restarts(desired)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (order(3, Desk(), policy={}), "unsigned"),
+        (order(3, gate="another-gate", policy={}), "foreign"),
+        (order(3)[:-3], "malformed"),
+        (b"{}", "malformed"),
+        (order(1, policy={}), "old_version"),
+        (order(2, policy={"duplicate_window_s": 1}), "version_reused"),
+        (order(3, trust={"province": "mine.pem"}), "not_changeable"),
+        (order(3, privacy={"seal_to": "mine.pem"}), "not_changeable"),
+        (order(3, broker={"ca": "mine.pem"}), "not_changeable"),
+        (order(3, journal={"path": "/dev/null"}), "not_changeable"),
+        (order(3, camera={"source": "folder:/"}), "not_changeable"),
+        (order(3, policy=7), "not_changeable"),
+        (order(3, policy={"open_for_all": True}), "invalid"),
+        (order(3, policy={"duplicate_window_s": -1}), "invalid"),
+        (order(3, broker={"host": "broker.example"}), "invalid"),
+    ],
+)
+def test_what_may_not_be_is_refused_and_the_one_in_force_stays(stage: Stage, payload: bytes, reason: str) -> None:
+    """Validated whole before anything is touched: also that TLS is not taken away."""
+    desired, _ = start(stage)
+    desired.take(order(2, policy={"duplicate_window_s": 8}))
+    desired, _ = start(stage)
+    prove(desired)
+    verdict = desired.take(payload)
+    assert (verdict.status, verdict.errors) == ("rejected", (reason,))
+    assert not restarts(desired)
+    assert start(stage)[1].policy.duplicate_window_s == 8.0
+
+
+def test_a_configuration_that_cuts_the_gate_off_is_taken_back(stage: Stage) -> None:
+    """After ten minutes without a connection; and the version that failed never comes back."""
+    desired, _ = start(stage)
+    desired.take(order(2, broker={"port": 1884}))
+    desired, config = start(stage)
+    assert config.broker is not None
+    assert config.broker.port == 1884
+    prove(desired)
+    desired, _ = start(stage)
+    bad = order(3, broker={"port": 9})
+    desired.take(bad)
+    desired, config = start(stage)
+    assert config.broker is not None
+    assert config.broker.port == 9
+    desired.watch(1, online=False, well=True)
+    desired.watch(TRIAL_NS, online=False, well=True)
+    assert not restarts(desired)
+    desired.watch(TRIAL_NS + 1, online=False, well=True)
+    assert restarts(desired)
+    desired, config = start(stage)
+    assert config.broker is not None
+    assert config.broker.port == 1884
+    assert desired.report() == Verdict(3, "rolled_back", ("cut_off",))
+    assert desired.take(bad) == Verdict(3, "rolled_back", ("cut_off",))
+    assert not restarts(desired)
+    assert desired.take(order(4, policy={"duplicate_window_s": 7})).status == "applied"
+
+
+def test_one_that_does_not_touch_the_connection_is_kept_offline_too(stage: Stage) -> None:
+    """A site without network for days still takes what came before."""
+    desired, _ = start(stage)
+    desired.take(order(2, policy={"duplicate_window_s": 8}))
+    desired, _ = start(stage)
+    for now_ns in (1, WELL_NS + 1, TRIAL_NS + 2):
+        desired.watch(now_ns, online=False, well=True)
+    assert not restarts(desired)
+    for _ in range(STARTS_LIMIT + 2):
+        assert start(stage)[1].policy.duplicate_window_s == 8.0
+
+
+def test_a_program_that_does_not_come_up_goes_back_by_itself(stage: Stage) -> None:
+    """After three starts that did not get through the trial."""
+    desired, _ = start(stage)
+    desired.take(order(2, policy={"duplicate_window_s": 8}))
+    for _ in range(STARTS_LIMIT):
+        assert start(stage)[1].policy.duplicate_window_s == 8.0
+    desired, config = start(stage)
+    assert config.policy.duplicate_window_s == 5.0
+    assert desired.report() == Verdict(2, "rolled_back", ("did_not_start",))
+
+
+def test_one_that_the_file_no_longer_bears_is_taken_back(stage: Stage) -> None:
+    """A technician changed the file since."""
+    desired, _ = start(stage)
+    desired.take(order(2, broker={"retry_min_s": 30}))
+    desired, _ = start(stage)
+    prove(desired)
+    stage.config_path.write_text(stage.config_path.read_text().replace("[broker]", "[broker]\nretry_max_s = 20"))
+    desired, config = start(stage)
+    assert config.broker is not None
+    assert config.broker.retry_min_s == 2.0
+    assert desired.report() == Verdict(2, "rolled_back", ("unusable",))
+
+
+@pytest.mark.parametrize("name", ["current.json", "note.json", "previous.json"])
+@pytest.mark.parametrize("content", [b"", b"\xff", b"{}", b"[1]"])
+def test_damaged_files_never_stop_the_start(stage: Stage, name: str, content: bytes) -> None:
+    """The file on the card is always enough."""
+    desired, _ = start(stage)
+    for version in (2, 3):
+        desired.take(order(version, policy={"duplicate_window_s": 5 + version}))
+        desired, _ = start(stage)
+        prove(desired)
+    (stage.folder / "state" / "desired" / name).write_bytes(content)
+    assert start(stage)[1].policy.duplicate_window_s in {5.0, 7.0, 8.0}
+
+
+def test_a_full_card_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says so."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    desired, _ = start(stage)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "replace_durably", full)
+        assert desired.take(order(2, policy={"duplicate_window_s": 8})) == Verdict(2, "rejected", ("storage",))
+    assert start(stage)[1].policy.duplicate_window_s == 5.0
+    assert desired.take(order(2, policy={"duplicate_window_s": 8})).status == "applied"
+
+
+def test_without_the_province_nothing_is_desired(tmp_path: Path) -> None:
+    """The file alone counts."""
+    assert open_desired(Stage(tmp_path / "gate", "folder:none").config_path) is None
+
+
+@given(payload=st.binary(max_size=300))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_no_bytes_change_anything(stage: Stage, payload: bytes) -> None:
+    """Or raise anything."""
+    desired, _ = start(stage)
+    assert desired.take(payload).status == "rejected"
+    assert not restarts(desired)
