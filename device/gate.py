@@ -35,7 +35,7 @@ from device.edges.broker.uplink import MqttUplink
 from device.edges.eye.link import EyeLink
 from device.edges.keys.seal import HpkeSealer
 from device.edges.keys.signer import Signer
-from device.edges.keys.trust import Province, Signs, load_province
+from device.edges.keys.trust_files import Province, Signs, load_province
 from device.edges.lists.fetch import ListFetcher
 from device.edges.lists.installed import open_lists
 from device.edges.machine import health
@@ -45,10 +45,10 @@ from device.edges.machine.log_ring import LogRing
 from device.edges.machine.systemd import SystemdNotifier
 from device.edges.orders.book import OrderBook
 from device.edges.orders.by_camera import Commissioner, board_serial
-from device.edges.orders.by_camera import Site as Setting
+from device.edges.orders.by_camera import Surroundings as Setting
 from device.edges.orders.deeds import WIPED, Reach, make_hands, wipe
 from device.edges.orders.desk import Hand, OrderDesk
-from device.edges.pins.signals import GpioSignals, shipped_score
+from device.edges.pins.gpio_signals import GpioSignals, shipped_score
 from device.edges.record.journal import SqliteJournal
 from device.errors import ConfigError, JournalError
 from device.judge import Judge
@@ -57,7 +57,7 @@ from device.scribe import Scribe, terms_of
 from device.settings import commissioned
 from device.settings.checks import check_needed
 from device.settings.desired import Desired, open_desired
-from device.settings.rules import gate_lists, rules, trust_of
+from device.settings.rules_from_config import gate_lists, rules, trust_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from device.config import GateConfig
     from device.core.player import Snapshot
     from device.core.types import ClockReading, Json, JsonObject, Sign
-    from device.core.wire import AuditFact, ListUse
+    from device.core.wire import AuditFact, ListInUse
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +96,14 @@ SEAL_INFO: Final = "vn.gate.identity.v1/"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class OpenedRecord:
     """The record and the clock that it trusts."""
 
     clock: SystemClock
     journal: SqliteJournal
 
 
-def open_record(config: GateConfig) -> Record:
+def open_record(config: GateConfig) -> OpenedRecord:
     """Open the journal, and raise the floor of the clock by what stands in it."""
     clock = SystemClock()
     sign = None
@@ -124,17 +124,17 @@ def open_record(config: GateConfig) -> Record:
         floor_ns=clock.floor_ns,
     )
     clock.raise_floor(journal.certainly_past_ns)
-    return Record(clock, journal)
+    return OpenedRecord(clock, journal)
 
 
-def make_uplink(config: GateConfig, record: Record, about: About) -> MqttUplink | None:
+def make_uplink(config: GateConfig, record: OpenedRecord, about: About) -> MqttUplink | None:
     """The road to the province, where the configuration names a broker. It is not started yet."""
     if config.broker is None:
         return None
     return MqttUplink(config.broker, config.gate, record.journal, record.clock, about, partial(_audit, record))
 
 
-def _audit(record: Record, data: JsonObject) -> None:
+def _audit(record: OpenedRecord, data: JsonObject) -> None:
     record.journal.record(Entry(Channel.AUDIT, data, record.clock.reading()))
 
 
@@ -415,7 +415,7 @@ class Gate:
         }
         return [code.value for code, wrong in found.items() if wrong]
 
-    def _lists(self, now: ClockReading) -> tuple[ListUse, ...]:
+    def _lists(self, now: ClockReading) -> tuple[ListInUse, ...]:
         return tuple(one.use(now) for one in self.lists.values())
 
     def _lists_said(self) -> list[Json]:

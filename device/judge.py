@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from device.core.rules import Rules
     from device.core.trust import Trust
-    from device.core.types import Claim, ClockReading, Credential, Passage, Sighting
+    from device.core.types import ClockReading, Credential, Passage, Sighting, SignedTerms
     from device.ports import Sealer
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Judged:
     length: int
     digest: str | None = None
     sealed: str | None = None
-    claim: Claim | None = None
+    claim: SignedTerms | None = None
 
 
 class Judge:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from device.core import presence
 from device.core.commissioning import is_order
+from device.core.eye_messages import Beat, Glimpse, Hello, Trouble
 from device.core.figures import Figure
-from device.core.link import Beat, Glimpse, Hello, Trouble
 from device.core.machine import Action, Input, State, step
 from device.core.reasons import Reason
 from device.core.types import Cause, Sighting, Sign, Verdict, View
@@ -23,7 +23,7 @@ from device.core.wire import CameraView, EyeBack, EyeLost
 from device.errors import JournalError
 
 if TYPE_CHECKING:
-    from device.core.link import Message
+    from device.core.eye_messages import Message
     from device.core.presence import Showing
     from device.core.types import Decision, Entry, Receipt
     from device.core.wire import AuditFact

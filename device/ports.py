@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from device.core.link import Message
+from device.core.eye_messages import Message
 from device.core.types import Channel, ClockReading, Entry, Json, Passage, Receipt, Sign
 
 

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from device.core.types import Channel, Entry, Passage
-from device.core.wire import AuditFact, ListUse, Terms, audit_data, checkin_data
+from device.core.wire import AuditFact, ListInUse, Terms, audit_data, checkin_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Scribe:
     """Writes entries under the terms of one gate: its site, lane, purpose, the version of its rules and lists."""
 
-    def __init__(self, terms: Terms, lists: Callable[[ClockReading], tuple[ListUse, ...]] = lambda _: ()) -> None:
+    def __init__(self, terms: Terms, lists: Callable[[ClockReading], tuple[ListInUse, ...]] = lambda _: ()) -> None:
         """``lists`` tells which versions decide at a moment, and how old they are."""
         self.terms = terms
         self.lists = lists

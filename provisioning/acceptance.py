@@ -21,7 +21,7 @@ from sqlalchemy import select
 from device.core import wire
 from device.edges.keys.signer import verify
 from provisioning.desk.errors import Refused
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Gate
 
 Grade: TypeAlias = Literal["pass", "warn", "fail"]
@@ -38,7 +38,7 @@ AHEAD: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AcceptanceRow:
     """One row of an acceptance. ``check`` is a part of the gate, or a key of the catalogue's ``accept``."""
 
     check: str
@@ -47,13 +47,13 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Acceptance:
+class JudgedGate:
     """The whole of it."""
 
     gate: Gate
     report: wire.SelftestReport
     digest: str
-    lines: Sequence[Line]
+    lines: Sequence[AcceptanceRow]
 
     @property
     def well(self) -> bool:
@@ -136,19 +136,19 @@ def province_deeds(path: Path, report: wire.SelftestReport) -> list[wire.Deed]:
     return found
 
 
-def judge(gate: Gate, report: wire.SelftestReport, digest: str, answers: Mapping[str, bool], more: Iterable[wire.Deed] = ()) -> Acceptance:
+def judge(gate: Gate, report: wire.SelftestReport, digest: str, answers: Mapping[str, bool], more: Iterable[wire.Deed] = ()) -> JudgedGate:
     """All lines of an acceptance."""
     deeds = {deed.seq: deed for deed in (*more, *report.deeds)}.values()
     accepted = sum(deed.decision == "accept" for deed in deeds)
     reasons = Counter(deed.reason for deed in deeds if deed.what == "checkin")
     cuts = sum(deed.previous == "unclean" for deed in deeds)
-    lines = [Line(row.part, row.grade, row.value) for row in report.rows]
+    lines = [AcceptanceRow(row.part, row.grade, row.value) for row in report.rows]
     lines.append(_counted("distances", accepted, DISTANCES))
     lines += [_counted(f"code_{reason}", reasons[reason], 1) for reason in ("expired", "revoked", "unknown_issuer")]
     lines.append(_counted("restarts", cuts, RESTARTS))
-    lines += [Line(question, "pass" if answers[question] else "fail", "✓" if answers[question] else "✗") for question in QUESTIONS]
-    return Acceptance(gate, report, digest, lines)
+    lines += [AcceptanceRow(question, "pass" if answers[question] else "fail", "✓" if answers[question] else "✗") for question in QUESTIONS]
+    return JudgedGate(gate, report, digest, lines)
 
 
-def _counted(check: str, found: int, needed: int) -> Line:
-    return Line(check, "pass" if found >= needed else "fail", f"{found} / {needed}")
+def _counted(check: str, found: int, needed: int) -> AcceptanceRow:
+    return AcceptanceRow(check, "pass" if found >= needed else "fail", f"{found} / {needed}")

@@ -23,7 +23,7 @@ from provisioning.verbs.places import Gates, Sites
 from provisioning.verbs.province import AuthorityVerbs, Brokers, Doctor, Enrolments
 from provisioning.verbs.remote import Remote
 from provisioning.verbs.service import Commissioning, Leaving, Renewal, Service
-from provisioning.verbs.unseal import Unsealing
+from provisioning.verbs.unseal import UnsealingVerbs
 
 HOME: Final = "GATE_PROVISION_HOME"
 LANG: Final = "GATE_PROVISION_LANG"
@@ -101,9 +101,9 @@ def program(desk: Desk) -> typer.Typer:
     group("config", {"send": Remote(desk).send})
     verb(app, "order", "order", Remote(desk).order)
     group("fleet", {"report": Fleet(desk).report})
-    verb(app, "unseal", "unseal", Unsealing(desk).unseal)
-    verb(app, "contacts", "contacts", Unsealing(desk).contacts)
-    verb(app, "unseal-log", "unseal-log", Unsealing(desk).log)
+    verb(app, "unseal", "unseal", UnsealingVerbs(desk).unseal)
+    verb(app, "contacts", "contacts", UnsealingVerbs(desk).contacts)
+    verb(app, "unseal-log", "unseal-log", UnsealingVerbs(desk).log)
     verb(app, "label", "label", Papers(desk).label)
     verb(app, "poster", "poster", Papers(desk).poster)
     verb(app, "communes", "communes", Lookups(desk).communes)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from device.core import wire
-from device.edges.keys.trust import Province
+from device.edges.keys.trust_files import Province
 
 
 @dataclass

@@ -42,7 +42,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ChainLink:
     """An event as the chain sees it. ``gap`` holds what it declares dropped: first, last, and the digest of the last dropped body."""
 
     seq: int
@@ -52,7 +52,7 @@ class Link:
     gap: tuple[int, int, str | None] | None
 
 
-def link(epoch: str, seq: int, body: bytes) -> Link | None:
+def link(epoch: str, seq: int, body: bytes) -> ChainLink | None:
     """The event that stands under ``seq``; None where it is none."""
     try:
         event = json.loads(body)
@@ -62,7 +62,7 @@ def link(epoch: str, seq: int, body: bytes) -> Link | None:
         prev = data.get("prev")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return Link(seq, hashlib.sha256(body).hexdigest(), prev if isinstance(prev, str) else None, placed, gap)
+    return ChainLink(seq, hashlib.sha256(body).hexdigest(), prev if isinstance(prev, str) else None, placed, gap)
 
 
 def examine_bodies(
@@ -73,7 +73,7 @@ def examine_bodies(
     ``is_ours`` says of signed bytes and a signature whether the gate made it;
     None where nobody knows its key.
     """
-    links: list[Link] = []
+    links: list[ChainLink] = []
     found: list[Finding] = []
     for seq, body in rows:
         one = None if body is None else link(epoch, seq, body)
@@ -88,7 +88,7 @@ def examine_bodies(
     return sorted(found, key=lambda finding: (finding.seq, finding.fault)), len(links)
 
 
-def examine(links: Sequence[Link], *, holes: bool) -> list[Finding]:
+def examine(links: Sequence[ChainLink], *, holes: bool) -> list[Finding]:
     """What is wrong with the events of one epoch, in the order of their numbers. ``holes``: missing numbers are faults."""
     by_seq = {one.seq: one for one in links}
     gaps = [one.gap for one in links if one.gap is not None]
@@ -104,7 +104,7 @@ def examine(links: Sequence[Link], *, holes: bool) -> list[Finding]:
     return sorted(found, key=lambda finding: (finding.seq, finding.fault))
 
 
-def _before(seq: int, by_seq: dict[int, Link], gaps: Iterable[tuple[int, int, str | None]]) -> str | None:
+def _before(seq: int, by_seq: dict[int, ChainLink], gaps: Iterable[tuple[int, int, str | None]]) -> str | None:
     """The digest that the event must name; None where nobody knows it."""
     held = by_seq.get(seq - 1)
     if held is not None:
@@ -116,7 +116,7 @@ def _before(seq: int, by_seq: dict[int, Link], gaps: Iterable[tuple[int, int, st
     return None
 
 
-def _holes(by_seq: dict[int, Link], gaps: Sequence[tuple[int, int, str | None]]) -> list[tuple[int, int]]:
+def _holes(by_seq: dict[int, ChainLink], gaps: Sequence[tuple[int, int, str | None]]) -> list[tuple[int, int]]:
     """Ranges that are neither held nor declared, from the first number of the epoch on."""
     told = {seq for first, last, _ in gaps for seq in range(first, last + 1)}
     holes: list[tuple[int, int]] = []

@@ -11,7 +11,7 @@ from device.core.types import Direction
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from device.core.types import Claim, ClockReading, Passage
+    from device.core.types import ClockReading, Passage, SignedTerms
 
 REMEMBERED_LIMIT: Final = 100_000
 """Persons whose last passage is remembered; the one seen longest ago is forgotten first."""
@@ -36,7 +36,7 @@ class Memory:
             self.remember(passage)
         self._earlier = set(self._passages)
 
-    def recall(self, subject: str, claim: Claim | None, now: ClockReading) -> Remembered:
+    def recall(self, subject: str, claim: SignedTerms | None, now: ClockReading) -> Remembered:
         """What there is to remember when this person shows a code."""
         last = self._passages.get(subject)
         return Remembered(last, self.inside(now), claim is not None and claim.live and self._is_used(claim, last), self.blind)
@@ -68,7 +68,7 @@ class Memory:
             del self._passages[oldest]
             self._inside.pop(oldest, None)
 
-    def spend(self, claim: Claim, now: ClockReading) -> None:
+    def spend(self, claim: SignedTerms, now: ClockReading) -> None:
         """A code of the moment let somebody pass: not again."""
         if claim.once is None:
             return
@@ -76,7 +76,7 @@ class Memory:
         self._used = {code: at_ns for code, at_ns in self._used.items() if at_ns > limit_ns}
         self._used[claim.once] = now.monotonic_ns
 
-    def _is_used(self, claim: Claim, last: Passage | None) -> bool:
+    def _is_used(self, claim: SignedTerms, last: Passage | None) -> bool:
         """Known as used, or, of the time before this run: made before the person's last passage."""
         if claim.once in self._used:
             return True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from device.core import hours
 from device.core.reasons import Reason
 from device.core.rules import ASSURANCE_ORDER, NOTHING, HealthRules, ListUse, PassbackMode, Reliance, Standing
-from device.core.types import Assurance, Claim, Decision, Direction, Health, Kind, Rejection, Sign, Verdict
+from device.core.types import Assurance, Decision, Direction, HealthStatement, Kind, Rejection, Sign, SignedTerms, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,7 +170,7 @@ def _sooner(wall_ns: int, doubt_ns: int, limit_s: int | None) -> bool | None:
     return True if wall_ns + doubt_ns < limit_s * SECOND_NS else None
 
 
-def _doubt_is_small(claim: Claim, doubt_ns: int) -> bool:
+def _doubt_is_small(claim: SignedTerms, doubt_ns: int) -> bool:
     """A code of the moment gets the clock's doubt on top, as long as that is less than one period."""
     return claim.live and doubt_ns <= claim.period_s * SECOND_NS
 
@@ -186,7 +186,7 @@ def _health(weighing: _Weighing) -> Decision | None:
     return None if rules is not None and _meets(health, rules, now.wall_ns // SECOND_NS) else weighing.no(Reason.HEALTH_RULES)
 
 
-def _meets(health: Health, rules: HealthRules, now_s: int) -> bool:
+def _meets(health: HealthStatement, rules: HealthRules, now_s: int) -> bool:
     ages = rules.rapid_age_s if health.rapid else rules.ages_s.get(health.event)
     return ages is not None and health.counts and ages[0] <= now_s - health.at_s <= ages[1]
 

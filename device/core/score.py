@@ -104,7 +104,7 @@ class Breath(_Part):
         return (self.low + (self.high - self.low) * (1 - cos(2 * pi * step / steps)) / 2 for step in range(steps))
 
 
-class Line(_Part):
+class ScoreLine(_Part):
     """One sign of the score."""
 
     standing: bool = False
@@ -181,7 +181,7 @@ class ProfileRule(_Part):
 class Score(_Part):
     """The whole score."""
 
-    sign: dict[Sign, Line]
+    sign: dict[Sign, ScoreLine]
     """A line for each sign."""
     work_light: Lamp
     """The light on the card: steady at full brightness whatever is shown. It says nothing, so it counts for no difference between signs."""
@@ -195,13 +195,13 @@ class Score(_Part):
         """A checked score from parsed TOML. Raises pydantic's ValidationError, a ValueError that names the key."""
         return cls.model_validate(tree)
 
-    def line(self, sign: Sign, profile: Profile, kit: Kit) -> Line:
+    def line(self, sign: Sign, profile: Profile, kit: Kit) -> ScoreLine:
         """The sign's own line, changed by the profile, changed by the kit."""
-        fields: dict[str, object] = {name: getattr(self.sign[sign], name) for name in Line.model_fields}
+        fields: dict[str, object] = {name: getattr(self.sign[sign], name) for name in ScoreLine.model_fields}
         for changes in (self.profile[profile].sign, self.kit[kit].sign):
             if sign in changes:
                 fields |= changes[sign].named()
-        return Line.model_validate(fields)
+        return ScoreLine.model_validate(fields)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

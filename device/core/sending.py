@@ -97,7 +97,7 @@ class _Sent:
         return math.isinf(self.due_s)
 
 
-class Window:
+class SendWindow:
     """What is on its way to the province. For one thread.
 
     ``settled_by_broker`` says that a PUBACK settles an event, otherwise only

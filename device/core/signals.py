@@ -18,7 +18,7 @@ from math import lcm
 from types import MappingProxyType
 from typing import Generic, TypeAlias, TypeVar
 
-from device.core.score import Breath, Kit, Lamp, Line, Profile, ProfileRule, Score
+from device.core.score import Breath, Kit, Lamp, Profile, ProfileRule, Score, ScoreLine
 from device.core.types import Sign
 
 V = TypeVar("V")
@@ -175,7 +175,7 @@ def patterns(score: Score, profile: Profile, kit: Kit) -> dict[Sign, Pattern]:
     return {sign: pattern(score, sign, profile, kit) for sign in Sign}
 
 
-def _light(line: Line, brightness: float) -> Lights:
+def _light(line: ScoreLine, brightness: float) -> Lights:
     if isinstance(line.light, Breath):
         spans = [(line.light.step_ms, round(level * brightness, 2)) for level in line.light.levels()]
     else:
@@ -184,7 +184,7 @@ def _light(line: Line, brightness: float) -> Lights:
     return track(spans, 0.0, repeats=line.standing)
 
 
-def _sound(line: Line, rule: ProfileRule) -> Tones:
+def _sound(line: ScoreLine, rule: ProfileRule) -> Tones:
     if line.beeps is False:
         return track((), None)
     beeps = line.beeps.scaled(rule.beep_length, rule.beep_min_ms)

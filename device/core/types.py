@@ -180,7 +180,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class SignedTerms:
     """What a signature vouches for beside the identity. Times are seconds since 1970, None where nothing limits them.
 
     ``role`` and ``zone`` are the site's own numbers. ``live`` marks a code
@@ -210,7 +210,7 @@ class HealthEvent(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Health:
+class HealthStatement:
     """The medical content of a certificate, for the rules of a site and nothing else: never logged, stored or sent.
 
     ``at_s`` is when it happened, in seconds since 1970 (a day without an hour
@@ -257,8 +257,8 @@ class Credential:
     issued: PartialDate | None = None
     assurance: Assurance = Assurance.DECLARED
     warnings: tuple[str, ...] = ()
-    claim: Claim | None = None
-    health: Health | None = None
+    claim: SignedTerms | None = None
+    health: HealthStatement | None = None
 
     def __repr__(self) -> str:
         """Without anything personal."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from device.core.link import Hello, Message, encode
+from device.core.eye_messages import Hello, Message, encode
 from device.eye.camera import SECOND_NS
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from device.config import CameraSection
-from device.core.link import Beat, Glimpse, Message, Trouble
+from device.core.eye_messages import Beat, Glimpse, Message, Trouble
 from device.core.types import Box, Sighting, View
 from device.errors import CameraMissing, CameraStopped, SourceUnreadable
 from device.eye.camera import BadFrame, Camera, Frame, Idle, Timer
@@ -81,7 +81,7 @@ MOST_READINGS: Final = 64
 """Of one frame, the largest so many are told: a sheet of stickers must not fill the link."""
 
 
-class Stop(Protocol):
+class StopFlag(Protocol):
     """Of a ``threading.Event``, what the loop needs."""
 
     def is_set(self) -> bool:
@@ -127,7 +127,7 @@ class EyeLoop:
         link: Link,
         ladder: Ladder,
         alarm: Alarm,
-        stop: Stop,
+        stop: StopFlag,
         *,
         notifier: Notifier | None = None,
         parent: Parent | None = None,

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from device import config as configuration
 from device.config import GateConfig
-from device.core.link import Hello
+from device.core.eye_messages import Hello
 from device.eye import selfcheck
 from device.eye.camera import Timer
 from device.eye.ladder import LiveSettings, make_ladder
 from device.eye.link import Link
-from device.eye.loop import Alarm, EyeLoop, Stop
+from device.eye.loop import Alarm, EyeLoop, StopFlag
 from device.eye.process import FrameAlarm, Parent, restrict
 from device.ports import Notifier
 
@@ -39,7 +39,7 @@ def main(config_path: Path | str, notifier: Notifier | None = None) -> int:
     return 0
 
 
-def run(config: GateConfig, stop: Stop, alarm: Alarm, notifier: Notifier | None = None, parent: Parent | None = None) -> None:
+def run(config: GateConfig, stop: StopFlag, alarm: Alarm, notifier: Notifier | None = None, parent: Parent | None = None) -> None:
     """Check the decoders, then look. Raises as ``main`` does, but for ConfigError."""
     ladder = make_ladder(LiveSettings(cpu_share=config.eye.cpu_share))
     selfcheck.check(ladder.decoders)

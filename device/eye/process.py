@@ -13,7 +13,7 @@ import signal
 from typing import Final
 
 from device.confinement import keep_memory_private
-from device.core.link import PARENT_VARIABLE
+from device.core.eye_messages import PARENT_VARIABLE
 
 DATA_LIMIT_BYTES: Final = 1 << 30
 """Private memory. The largest picture that is let in, 25 megapixels with transparency, takes less than half of it."""

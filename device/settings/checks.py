@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from device.core.types import Kind
 from device.edges.keys.seal import load_sealing_key
 from device.edges.keys.signer import load_signing_key
-from device.edges.keys.trust import Signs, load_province, load_trust
+from device.edges.keys.trust_files import Signs, load_province, load_trust
 from device.edges.machine.files import read_site_key
 from device.errors import ConfigError, GateError, KeyUnusable
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ConfigFault:
     """One thing that is wrong with what a configuration names."""
 
     key: str
@@ -46,12 +46,12 @@ def check_needed(config: GateConfig, name: str) -> None:
     _raise(name, list(_needed(config)))
 
 
-def _raise(name: str, problems: list[Problem]) -> None:
+def _raise(name: str, problems: list[ConfigFault]) -> None:
     if problems:
         raise ConfigError("\n".join(f"{name}: {problem.key}: {problem.what}" for problem in problems))
 
 
-def _needed(config: GateConfig) -> Iterator[Problem]:
+def _needed(config: GateConfig) -> Iterator[ConfigFault]:
     yield from _try("privacy.site_key", read_site_key, config.privacy.site_key)
     yield from _trust(config)
     if config.privacy.seal_to is not None:
@@ -60,7 +60,7 @@ def _needed(config: GateConfig) -> Iterator[Problem]:
         yield from _certificates(config.broker, config.gate.id)
 
 
-def _trust(config: GateConfig) -> Iterator[Problem]:
+def _trust(config: GateConfig) -> Iterator[ConfigFault]:
     trust = config.trust
     if trust.province is not None:
         problems = list(_try("trust.province", load_province, trust.province))
@@ -71,7 +71,7 @@ def _trust(config: GateConfig) -> Iterator[Problem]:
         yield from _try("trust.keys", lambda path: load_trust(path, load_province(trust.province, Signs.LISTS)), trust.keys)
 
 
-def _certificates(broker: BrokerSection, gate_id: str) -> Iterator[Problem]:
+def _certificates(broker: BrokerSection, gate_id: str) -> Iterator[ConfigFault]:
     if broker.ca is None or broker.cert is None or broker.key is None:
         raise ValueError("a broker with an authority has a certificate and a key")
     problems = [
@@ -84,31 +84,31 @@ def _certificates(broker: BrokerSection, gate_id: str) -> Iterator[Problem]:
         yield from _pair(broker.cert, broker.key, gate_id)
 
 
-def _pair(cert: Path, key: Path, gate_id: str) -> Iterator[Problem]:
+def _pair(cert: Path, key: Path, gate_id: str) -> Iterator[ConfigFault]:
     certificate = _load_certificates(cert)[0]
     if certificate.public_key() != load_signing_key(key).public_key():
-        yield Problem("broker.key", f"{key}: is not the key of the certificate {cert}")
+        yield ConfigFault("broker.key", f"{key}: is not the key of the certificate {cert}")
     names = [str(item.value) for item in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [gate_id]:
-        yield Problem("broker.cert", f"{cert}: its common name is {', '.join(names) or 'missing'}, but gate.id is {gate_id}")
+        yield ConfigFault("broker.cert", f"{cert}: its common name is {', '.join(names) or 'missing'}, but gate.id is {gate_id}")
 
 
-def _lists(config: GateConfig) -> Iterator[Problem]:
+def _lists(config: GateConfig) -> Iterator[ConfigFault]:
     """A list that is not there yet is no mistake of the configuration: a new gate fetches it."""
     province = config.trust.province
     if config.policy.lists and province is None:
-        yield Problem("trust.province", "is needed for policy.lists: without it no list counts")
+        yield ConfigFault("trust.province", "is needed for policy.lists: without it no list counts")
     elif config.policy.lists and province is not None and not list(_try("trust.province", load_province, province)):
         yield from _try("trust.province", _known_for_lists, province)
     kinds = {Kind.SITE_BADGE, Kind.PHONE_CODE, Kind.HEALTH_CERTIFICATE} & set(config.policy.accept)
     if kinds and config.trust.keys is None:
-        yield Problem("trust.keys", f"is needed for {min(kinds).value} in policy.accept: without keys no signed code counts")
+        yield ConfigFault("trust.keys", f"is needed for {min(kinds).value} in policy.accept: without keys no signed code counts")
 
 
-def _source(config: GateConfig) -> Iterator[Problem]:
+def _source(config: GateConfig) -> Iterator[ConfigFault]:
     scheme, _, path = config.camera.source.partition(":")
     if path and not os.access(path, os.R_OK):
-        yield Problem("camera.source", f"{path}: no such {'folder' if scheme == 'folder' else 'file'}, or not readable")
+        yield ConfigFault("camera.source", f"{path}: no such {'folder' if scheme == 'folder' else 'file'}, or not readable")
 
 
 def _load_certificates(path: Path) -> list[x509.Certificate]:
@@ -120,11 +120,11 @@ def _load_certificates(path: Path) -> list[x509.Certificate]:
         raise ConfigError(f"{path}: holds no certificate in PEM form") from error
 
 
-def _try(key: str, load: Callable[[Path], object], path: Path) -> Iterator[Problem]:
+def _try(key: str, load: Callable[[Path], object], path: Path) -> Iterator[ConfigFault]:
     try:
         load(path)
     except GateError as error:
-        yield Problem(key, str(error))
+        yield ConfigFault(key, str(error))
 
 
 def _known_for_lists(path: Path) -> None:

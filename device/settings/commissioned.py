@@ -15,9 +15,9 @@ from device import config as configuration
 from device.config import GateConfig
 from device.core.commissioning import Place, order_of, token_of
 from device.core.credentials.cbor import BadCbor
-from device.edges.keys.chain import check_chain
+from device.edges.keys.certificate_chain import check_chain
 from device.edges.keys.signer import load_signing_key
-from device.edges.keys.trust import Signs, load_province
+from device.edges.keys.trust_files import Signs, load_province
 from device.edges.machine.files import read_plain
 from device.edges.orders.by_camera import CERTIFICATE, PLACE, SITE_KEY
 from device.errors import GateError

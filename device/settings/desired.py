@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from device import config as configuration
 from device.config import GateConfig
 from device.core import wire
-from device.edges.broker.downlink import Verdict
-from device.edges.keys.trust import Province, Signs, load_province
+from device.edges.broker.downlink import ConfigVerdict
+from device.edges.keys.trust_files import Province, Signs, load_province
 from device.edges.machine.files import read_plain, replace_durably
 from device.errors import ConfigError
 from device.settings import commissioned
@@ -120,29 +120,29 @@ class Desired:
 
     # ------------------------------------------------------------- what comes
 
-    def take(self, payload: bytes) -> Verdict:
+    def take(self, payload: bytes) -> ConfigVerdict:
         """One desired configuration. It is in force after the next start, which ``changed`` asks for."""
         desired = self._province.read(wire.DesiredConfig, payload)
         if isinstance(desired, str):
-            return Verdict(None, "rejected", (desired,))
+            return ConfigVerdict(None, "rejected", (desired,))
         reason = self._fault_of(desired, payload)
         if reason is not None:
-            return Verdict(desired.version, "rejected", (reason,))
+            return ConfigVerdict(desired.version, "rejected", (reason,))
         if desired.version == self._note.floor:
-            return self.report() or Verdict(desired.version, "applied", ())
+            return self.report() or ConfigVerdict(desired.version, "applied", ())
         try:
             self._keep(desired, payload)
         except OSError as error:
             log.warning("the desired configuration cannot be kept: %s", error)
-            return Verdict(desired.version, "rejected", ("storage",))
+            return ConfigVerdict(desired.version, "rejected", ("storage",))
         log.info("configuration %d is on trial", desired.version)
         self.changed = True
-        return Verdict(desired.version, "applied", ())
+        return ConfigVerdict(desired.version, "applied", ())
 
-    def report(self) -> Verdict | None:
+    def report(self) -> ConfigVerdict | None:
         """What became of the last one that was taken, for each new connection."""
         note = self._note
-        return None if note.status is None else Verdict(note.desired, note.status, note.errors)
+        return None if note.status is None else ConfigVerdict(note.desired, note.status, note.errors)
 
     def _fault_of(self, desired: wire.DesiredConfig, payload: bytes) -> str | None:
         if desired.gate != self._gate:

@@ -25,7 +25,7 @@ from device.edges.broker.tls import TlsFiles
 from device.edges.keys.signer import Signer
 from device.edges.machine import health
 from device.edges.machine.clock import SystemClock
-from device.edges.pins.signals import GpioSignals, shipped_score
+from device.edges.pins.gpio_signals import GpioSignals, shipped_score
 from device.edges.record.reader import JournalReader
 from device.errors import ConfigError, GateError, KeyUnusable
 from device.eye.camera import BadFrame, Frame

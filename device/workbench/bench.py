@@ -34,11 +34,11 @@ from device.edges.machine.health import resident_bytes
 from device.errors import GateError
 from device.gate import Gate, make_uplink, open_record
 from device.verbs.status import read_status
-from device.workbench import foreign, people
+from device.workbench import foreign_codes, people
 from device.workbench.bench_eye import bench_eye
 from device.workbench.bench_start import bench_idle, bench_start
 from device.workbench.broker import PrivateBroker
-from device.workbench.scenes import Look, View, scene
+from device.workbench.scenes import Carriage, Pose, scene
 from device.workbench.stage import Stage, collector, stop_process
 
 if TYPE_CHECKING:
@@ -178,10 +178,10 @@ def _draw_codes(folder: Path, count: int, size: tuple[int, int]) -> None:
     """So many frames with a different card each, as a camera sees them."""
     folder.mkdir(parents=True)
     noise = np.random.default_rng(SEED)
-    view = View(px_per_module=3.5, turn_deg=8, tilt_deg=6, blur_px=0.4, noise=3, shade=0.2, contrast=0.8, look=Look.BADGE)
+    view = Pose(px_per_module=3.5, turn_deg=8, tilt_deg=6, blur_px=0.4, noise=3, shade=0.2, contrast=0.8, look=Carriage.BADGE)
     for number, person in enumerate(people.people(count, people.seeded(SEED))):
         # Every other code is refused, so that no answer has to wait for the dark before the same answer again.
-        code = people.can_cuoc(person) if number % 2 else foreign.payment_code(person.number)
+        code = people.can_cuoc(person) if number % 2 else foreign_codes.payment_code(person.number)
         Image.fromarray(scene([code], view, noise, size)).save(folder / f"{number:05d}.png", compress_level=1)
 
 

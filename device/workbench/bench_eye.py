@@ -26,7 +26,7 @@ from device.eye.sieve import regions
 from device.workbench.lens import Lens
 from device.workbench.people import can_cuoc, citizen_card, people, seeded
 from device.workbench.rivals import Read, rivals, tuned
-from device.workbench.scenes import FRAME_SIZE, Look, View, empty_scene, scene
+from device.workbench.scenes import FRAME_SIZE, Carriage, Pose, empty_scene, scene
 
 SIZES: Final = ((1280, 720), (2304, 1296))
 EMPTY_FRAMES: Final = 90
@@ -38,30 +38,30 @@ SEED: Final = 2021
 PX_PER_MODULE: Final = (1.5, 1.75, 2.0, 2.25, 2.5, 3.0, 4.0, 6.0)
 CHARSETS: Final = ("utf-8", "shift_jis", "gb18030", "big5", "latin-1")
 
-CARRIERS: Final = {"citizen card": Look.CARD, "badge": Look.BADGE, "phone": Look.PHONE}
+CARRIERS: Final = {"citizen card": Carriage.CARD, "badge": Carriage.BADGE, "phone": Carriage.PHONE}
 
 BADGE_CODE: Final = b"G1:" + b"6BF%RN*TS3DHPVO230B6UZ.DTHJ1ZJAXQZX40QJ$N2GBPTIQOV2FYIJQV" * 2 + b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 """As long as a signed badge, 153 characters: a symbol of 41 modules. It is no badge, and only its size matters here."""
 
 HARD: Final = {
-    "blurred": View(px_per_module=4, lens=Lens(defocus_px=2.6)),
-    "moving": View(px_per_module=4, lens=Lens(smear_px=4, skew_px=25)),
-    "tilted and turned by 45°": View(px_per_module=3.5, turn_deg=45, tilt_deg=40),
-    "bent": View(px_per_module=4, bend=75),
-    "highlight": View(px_per_module=4, lens=Lens(glare=0.9)),
-    "dim": View(px_per_module=3, contrast=0.5, lens=Lens(light=0.15, photons=600)),
-    "pale": View(px_per_module=3, contrast=0.15, shade=0.6, noise=2),
-    "inverted": View(px_per_module=3.5, look=Look.PHONE, inverted=True),
-    "mirrored": View(px_per_module=3.5, mirrored=True),
-    "banded": View(px_per_module=4, look=Look.PHONE, lens=Lens(band_depth=0.8, band_rows=150)),
-    "partly covered": View(px_per_module=4, look=Look.BADGE, covered=0.2, error="Q"),
-    "bad file": View(px_per_module=3, lens=Lens(jpeg=20)),
+    "blurred": Pose(px_per_module=4, lens=Lens(defocus_px=2.6)),
+    "moving": Pose(px_per_module=4, lens=Lens(smear_px=4, skew_px=25)),
+    "tilted and turned by 45°": Pose(px_per_module=3.5, turn_deg=45, tilt_deg=40),
+    "bent": Pose(px_per_module=4, bend=75),
+    "highlight": Pose(px_per_module=4, lens=Lens(glare=0.9)),
+    "dim": Pose(px_per_module=3, contrast=0.5, lens=Lens(light=0.15, photons=600)),
+    "pale": Pose(px_per_module=3, contrast=0.15, shade=0.6, noise=2),
+    "inverted": Pose(px_per_module=3.5, look=Carriage.PHONE, inverted=True),
+    "mirrored": Pose(px_per_module=3.5, mirrored=True),
+    "banded": Pose(px_per_module=4, look=Carriage.PHONE, lens=Lens(band_depth=0.8, band_rows=150)),
+    "partly covered": Pose(px_per_module=4, look=Carriage.BADGE, covered=0.2, error="Q"),
+    "bad file": Pose(px_per_module=3, lens=Lens(jpeg=20)),
 }
 """Each hard in one way; drawn anew for each frame, as a hand and a lamp would."""
 
 
 @dataclass(slots=True)
-class Score:
+class ReadingScore:
     """What one reader did: of ``codes`` held up, read in the ``first`` frame, and ``read`` within three."""
 
     codes: int = 0
@@ -106,7 +106,7 @@ def _costs(size: tuple[int, int]) -> dict[str, Json]:
     empty = [np.clip(room + 3 * rng.standard_normal(room.shape, np.float32), 0, 255).astype(np.uint8) for _ in range(6)]
     payload = citizen_card(people(1, seeded(SEED))[0])
     turns = (0.0, 7.0, 20.0, 45.0)
-    code = [scene([payload], View(px_per_module=3.5, turn_deg=turn, blur_px=0.6, noise=4.0), rng, size) for turn in turns]
+    code = [scene([payload], Pose(px_per_module=3.5, turn_deg=turn, blur_px=0.6, noise=4.0), rng, size) for turn in turns]
     return {"empty": _compare(empty), "code": _compare(code)}
 
 
@@ -124,11 +124,11 @@ def _compare(pictures: list[Luma]) -> dict[str, Json]:
 # ------------------------------------------------------------------ what is read
 
 
-def _curve(look: Look, persons: int) -> dict[str, Json]:
+def _curve(look: Carriage, persons: int) -> dict[str, Json]:
     """By pixels a module: any turn, up to 20 degrees of tilt, light defocus and smear, photon noise; half the contrast of ink on paper."""
     cells: dict[str, Json] = {}
     for px_per_module in PX_PER_MODULE:
-        view = View(px_per_module=px_per_module, contrast=0.55, noise=2, look=look)
+        view = Pose(px_per_module=px_per_module, contrast=0.55, noise=2, look=look)
         cells[f"{px_per_module:g}"] = _scores(_held(view, persons, unsteady=True))
     return cells
 
@@ -137,10 +137,10 @@ Held = Iterator[tuple[bytes, list[Luma]]]
 """What is held up, and three frames of it."""
 
 
-def _held(view: View, persons: int, *, unsteady: bool = False) -> Held:
+def _held(view: Pose, persons: int, *, unsteady: bool = False) -> Held:
     rng = np.random.default_rng(SEED)
     for number, person in enumerate(people(persons, seeded(SEED))):
-        payload = _badge(number) if view.look is Look.BADGE else can_cuoc(person) if number % 2 else citizen_card(person)
+        payload = _badge(number) if view.look is Carriage.BADGE else can_cuoc(person) if number % 2 else citizen_card(person)
         turn, tilt = rng.uniform(0, 360), rng.uniform(0, 20)
         frames = []
         for _ in range(FRAMES_EACH):
@@ -158,14 +158,14 @@ def _badge(number: int) -> bytes:
 
 def _scores(held: Held) -> dict[str, Json]:
     others = rivals()
-    scores = {name: Score() for name in ("eye", *others)}
+    scores = {name: ReadingScore() for name in ("eye", *others)}
     for payload, frames in held:
         for name, score in scores.items():
             _judge(score, _live(make_ladder()) if name == "eye" else others[name], payload, frames)
     return {name: score.row() for name, score in scores.items()}
 
 
-def _judge(score: Score, read: Read, payload: bytes, frames: Iterable[Luma]) -> None:
+def _judge(score: ReadingScore, read: Read, payload: bytes, frames: Iterable[Luma]) -> None:
     """Frame after frame until it is read."""
     score.codes += 1
     for number, frame in enumerate(frames):
@@ -185,7 +185,7 @@ def _cards(count: int) -> dict[str, Json]:
     for number, person in enumerate(people(count, seeded(SEED + 1))):
         payload = can_cuoc(person) if number % 2 else citizen_card(person)
         read = _live(make_ladder())
-        held = View(px_per_module=3, turn_deg=rng.uniform(0, 360), tilt_deg=rng.uniform(0, 20), contrast=0.55, shade=0.3)
+        held = Pose(px_per_module=3, turn_deg=rng.uniform(0, 360), tilt_deg=rng.uniform(0, 20), contrast=0.55, shade=0.3)
         for _ in range(FRAMES_EACH):
             lens = Lens(defocus_px=rng.uniform(0.2, 1.0), smear_px=rng.uniform(0, 1.2), smear_deg=rng.uniform(0, 180), photons=900)
             found = read(scene([payload], replace(held, lens=lens), rng, FRAME_SIZE))
@@ -202,10 +202,10 @@ def _sieve(persons: int) -> dict[str, Json]:
     readable = missed = 0
     alone = rivals()["zxing-cpp default"]
     for person in people(persons * 10, seeded(SEED + 2)):
-        look = list(Look)[readable % len(Look)]
+        look = list(Carriage)[readable % len(Carriage)]
         lens = Lens(defocus_px=rng.uniform(0, 2.5), smear_px=rng.uniform(0, 3), light=rng.uniform(0.3, 1.2), photons=rng.uniform(200, 2000))
         contrast, size = rng.uniform(0.25, 0.95), rng.uniform(1.8, 9)
-        held = View(px_per_module=size, turn_deg=rng.uniform(0, 360), tilt_deg=rng.uniform(0, 40), contrast=contrast, look=look, lens=lens)
+        held = Pose(px_per_module=size, turn_deg=rng.uniform(0, 360), tilt_deg=rng.uniform(0, 40), contrast=contrast, look=look, lens=lens)
         frame = scene([citizen_card(person)], held, rng)
         if alone(frame):
             readable += 1
@@ -222,7 +222,7 @@ def _latency(persons: int) -> dict[str, Json]:
         live, turn = _live(ladder), rng.uniform(0, 360)
         for number, defocus in enumerate(itertools.chain(np.linspace(6, 0.5, 12), itertools.repeat(0.5, 30))):
             frame = scene(
-                [payload], View(px_per_module=2.5, turn_deg=turn, contrast=0.6, noise=2, lens=Lens(defocus_px=float(defocus))), rng
+                [payload], Pose(px_per_module=2.5, turn_deg=turn, contrast=0.6, noise=2, lens=Lens(defocus_px=float(defocus))), rng
             )
             if first is None and make_ladder().one_shot(frame).readings:
                 first = number

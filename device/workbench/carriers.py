@@ -20,7 +20,7 @@ _LINE_MODULES: Final = 2
 _MARGIN_MODULES: Final = 1
 
 
-class Look(StrEnum):
+class Carriage(StrEnum):
     """What carries the code."""
 
     CARD = "card"
@@ -58,9 +58,9 @@ class _Design:
 
 
 _DESIGNS: Final = {
-    Look.CARD: _Design(4.4, 2.78, 0.94, 0.1),
-    Look.BADGE: _Design(1.6, 2.5, 0.5, 0.85),
-    Look.PHONE: _Design(1.2, 2.3, 0.5, 0.45),
+    Carriage.CARD: _Design(4.4, 2.78, 0.94, 0.1),
+    Carriage.BADGE: _Design(1.6, 2.5, 0.5, 0.85),
+    Carriage.PHONE: _Design(1.2, 2.3, 0.5, 0.45),
 }
 """A citizen card of 85.6 x 54 mm with a code of about 17 mm, a badge of 54 x 86 mm, a telephone whose screen the code fills across."""
 
@@ -99,7 +99,9 @@ class _Sheet:
             y += step * 1.5
 
 
-def draw(dark: NDArray[np.bool_], look: Look, scale: int, contrast: float, room: tuple[float, float], rng: np.random.Generator) -> Carrier:
+def draw(
+    dark: NDArray[np.bool_], look: Carriage, scale: int, contrast: float, room: tuple[float, float], rng: np.random.Generator
+) -> Carrier:
     """The carrier with the code on it, ``scale`` pixels for a module, and cut to ``room``, which is in modules, but never into the code.
 
     ``contrast`` is that of ink on paper, 0 to 1. What is printed beside the
@@ -143,4 +145,4 @@ def _phone(sheet: _Sheet) -> None:
     sheet.pen.rounded_rectangle(sheet.at(0.3, 0.84, 0.7, 0.9), radius=2 * sheet.scale, fill=sheet.grey(0.5))
 
 
-_PRINTS: Final[dict[Look, Callable[[_Sheet], None]]] = {Look.CARD: _card, Look.BADGE: _badge, Look.PHONE: _phone}
+_PRINTS: Final[dict[Carriage, Callable[[_Sheet], None]]] = {Carriage.CARD: _card, Carriage.BADGE: _badge, Carriage.PHONE: _phone}

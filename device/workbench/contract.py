@@ -19,7 +19,7 @@ from pydantic.json_schema import models_json_schema
 
 from device.core import wire
 from device.edges.broker.announcements import HEALTH_PERIODS_KEPT, HELLO_EXPIRY_S, WILL_DELAY_S
-from device.edges.broker.messages import Peer
+from device.edges.broker.values import Peer
 from device.workbench.contract_examples import EXAMPLES, GATE
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "contract"
@@ -57,12 +57,14 @@ _DOWN: Final = "gates/v1/{gate}/down"
 MESSAGES: Final = (
     Message("checkin", f"{_UP}/checkin", wire.CheckinEvent, "send", "One decision about one showing of one code.", content_type=EVENTS),
     Message("audit", f"{_UP}/audit", wire.AuditEvent, "send", "Something about the gate itself.", content_type=EVENTS),
-    Message("state", f"{_UP}/state", wire.State, "send", "Whether the gate is connected; also the will.", retain=True),
-    Message("hello", f"{_UP}/hello", wire.Hello, "send", "First message of a connection: what the gate holds.", expiry_s=HELLO_EXPIRY_S),
+    Message("state", f"{_UP}/state", wire.StateMessage, "send", "Whether the gate is connected; also the will.", retain=True),
+    Message(
+        "hello", f"{_UP}/hello", wire.HelloMessage, "send", "First message of a connection: what the gate holds.", expiry_s=HELLO_EXPIRY_S
+    ),
     Message(
         "health",
         f"{_UP}/health",
-        wire.Health,
+        wire.HealthMessage,
         "send",
         f"How the gate is. Expires after {HEALTH_PERIODS_KEPT} periods.",
         qos=0,

@@ -36,7 +36,7 @@ _NOW: Final = wire.time_text(NOW_NS)
 _LATER: Final = wire.time_text(NOW_NS + 30_000_000_000)
 _SUBJECT: Final = hashlib.sha256(b"an invented subject").hexdigest()
 _DIGEST: Final = hashlib.sha256(b"an invented payload").hexdigest()
-_LISTS: Final = (wire.ListUse(name="deny", version="17", age_s=3600),)
+_LISTS: Final = (wire.ListInUse(name="deny", version="17", age_s=3600),)
 _SIGNED: Final = {"gate": GATE, "issued": _NOW, "signature": SIGNATURE}
 
 
@@ -79,7 +79,7 @@ def _audits() -> dict[str, dict[str, Any]]:
         "gap": wire.Gap(first=101, last=180, count=64, cause="rows", oldest=_NOW, newest=_LATER, digest=_DIGEST),
         "dead_letter": wire.DeadLetter(seq=12, reason="payload_format_invalid", channel=Channel.CHECKIN),
         "clock_step": wire.ClockStep(step_ms=-3_600_000),
-        "clock": wire.Clock(state=ClockState.HOLDOVER, before=ClockState.SYNCED),
+        "clock": wire.ClockKnown(state=ClockState.HOLDOVER, before=ClockState.SYNCED),
         "eye_lost": wire.EyeLost(silent_ms=2_100),
         "eye_back": wire.EyeBack(away_ms=3_400),
         "camera_view": wire.CameraView(view=View.COVERED, before=View.OK),
@@ -99,15 +99,15 @@ def _said(message: wire.Said) -> dict[str, Any]:
     return content
 
 
-def _health() -> wire.Health:
+def _health() -> wire.HealthMessage:
     times = wire.Percentiles(p50=4.2, p95=9.8, p99=21.0)
-    return wire.Health(
+    return wire.HealthMessage(
         time=_NOW,
         version=VERSION,
         boot=BOOT,
         session=SESSION,
-        live=wire.Lane(depth=2, oldest_s=0.4),
-        backlog=wire.Lane(depth=0),
+        live=wire.LaneFigures(depth=2, oldest_s=0.4),
+        backlog=wire.LaneFigures(depth=0),
         published=1_204,
         acked=1_202,
         resent=3,
@@ -142,8 +142,8 @@ def _health() -> wire.Health:
     )
 
 
-def _state(*, online: bool) -> wire.State:
-    return wire.State(online=online, session=SESSION, boot=BOOT, version=VERSION, since=_NOW)
+def _state(*, online: bool) -> wire.StateMessage:
+    return wire.StateMessage(online=online, session=SESSION, boot=BOOT, version=VERSION, since=_NOW)
 
 
 EXAMPLES: Final[dict[str, dict[str, dict[str, Any]]]] = {
@@ -152,7 +152,7 @@ EXAMPLES: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "state": {"online": _said(_state(online=True)), "offline": _said(_state(online=False))},
     "hello": {
         "hello": _said(
-            wire.Hello(
+            wire.HelloMessage(
                 session=SESSION,
                 epoch=EPOCH,
                 oldest=1_203,

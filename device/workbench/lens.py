@@ -54,7 +54,7 @@ class Lens:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CodePlace:
     """Where in the frame a code lies, in pixels, and which pixels shine by themselves (a telephone's)."""
 
     centre: tuple[float, float]
@@ -62,7 +62,7 @@ class Place:
     shines: NDArray[np.bool_] | None = None
 
 
-def through(lens: Lens, light: Light, places: list[Place], rng: np.random.Generator) -> Light:
+def through(lens: Lens, light: Light, places: list[CodePlace], rng: np.random.Generator) -> Light:
     """The frame as grey levels of a sensor, not yet rounded."""
     for place in places:
         if lens.glare:
@@ -81,7 +81,7 @@ def through(lens: Lens, light: Light, places: list[Place], rng: np.random.Genera
     return _through_jpeg(light, lens.jpeg) if lens.jpeg else light
 
 
-def _glare(light: Light, peak: float, place: Place, rng: np.random.Generator) -> Light:
+def _glare(light: Light, peak: float, place: CodePlace, rng: np.random.Generator) -> Light:
     """A lamp's mirror image on the surface: somewhere on the code, fading outwards."""
     angle, away = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.45) * place.side
     x, y = place.centre[0] + away * math.cos(angle), place.centre[1] + away * math.sin(angle)

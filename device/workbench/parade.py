@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from device.workbench import foreign, people
-from device.workbench.scenes import Look, View, empty_scene, scene
+from device.workbench import foreign_codes, people
+from device.workbench.scenes import Carriage, Pose, empty_scene, scene
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,47 +33,47 @@ _PNG: Final = {"compress_level": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Showing:
+class Turn:
     """One code held up: what it is for the reader, its bytes, and how it looks."""
 
     title: str
     payloads: tuple[bytes, ...]
-    look: Look
+    look: Carriage
 
 
-def parade(count: int, rng: Random) -> list[Showing]:
+def parade(count: int, rng: Random) -> list[Turn]:
     """So many showings: people with every accepted kind of code coming and going, and foreign codes in between."""
     crowd = people.people(count + 1, rng)
-    strangers = foreign.foreign_codes(rng)
-    showings: list[Showing] = []
+    strangers = foreign_codes.foreign_codes(rng)
+    showings: list[Turn] = []
     for number in range(count):
         showings.append(_turn(number, crowd, strangers, showings))
     return showings
 
 
-def _turn(number: int, crowd: list[people.Person], strangers: tuple[foreign.ForeignCode, ...], before: list[Showing]) -> Showing:
+def _turn(number: int, crowd: list[people.Person], strangers: tuple[foreign_codes.ForeignCode, ...], before: list[Turn]) -> Turn:
     """One of the eight turns that follow each other again and again."""
     person, stranger = crowd[number], strangers[number // len(_TURNS) % len(strangers)]
     match _TURNS[number % len(_TURNS)]:
         case "card":
-            return Showing("citizen card, 7 fields", (people.citizen_card(person),), Look.CARD)
+            return Turn("citizen card, 7 fields", (people.citizen_card(person),), Carriage.CARD)
         case "new card":
-            return Showing("citizen card, 11 fields", (people.can_cuoc(person),), Look.CARD)
+            return Turn("citizen card, 11 fields", (people.can_cuoc(person),), Carriage.CARD)
         case "phone":
-            return Showing("national QR on a phone", (people.national_qr(person),), Look.PHONE)
+            return Turn("national QR on a phone", (people.national_qr(person),), Carriage.PHONE)
         case "insurance":
-            return Showing("health-insurance card", (people.health_insurance(person),), Look.CARD)
+            return Turn("health-insurance card", (people.health_insurance(person),), Carriage.CARD)
         case "stranger":
-            return Showing(f"foreign code: {stranger.name}", (stranger.payload,), Look.PHONE)
+            return Turn(f"foreign code: {stranger.name}", (stranger.payload,), Carriage.PHONE)
         case "two":
-            return Showing("two cards at once", (people.citizen_card(person), people.can_cuoc(crowd[-1])), Look.CARD)
+            return Turn("two cards at once", (people.citizen_card(person), people.can_cuoc(crowd[-1])), Carriage.CARD)
         case "again":
             return before[-1]
         case _:
             return before[-LEAVES_AFTER]
 
 
-def draw(showings: list[Showing], folder: Path, rng: Random, size: tuple[int, int] = (1280, 720)) -> int:
+def draw(showings: list[Turn], folder: Path, rng: Random, size: tuple[int, int] = (1280, 720)) -> int:
     """Draw the showings into ``folder`` as frames in order of name. Returns how many frames there are.
 
     Frames that look the same are the same file under another name: the eye
@@ -93,8 +93,8 @@ def draw(showings: list[Showing], folder: Path, rng: Random, size: tuple[int, in
     return number
 
 
-def _view(showing: Showing, rng: Random) -> View:
-    return View(
+def _view(showing: Turn, rng: Random) -> Pose:
+    return Pose(
         px_per_module=rng.uniform(3.0, 4.5) if len(showing.payloads) == 1 else 3.2,
         turn_deg=rng.uniform(-20, 20),
         tilt_deg=rng.uniform(-12, 12),

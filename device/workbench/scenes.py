@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from device.workbench.carriers import Carrier, Look, draw
-from device.workbench.lens import Lens, Place, through
+from device.workbench.carriers import Carriage, Carrier, draw
+from device.workbench.lens import CodePlace, Lens, through
 from device.workbench.symbols import ErrorLevel, modules
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ _STRIPS: Final = 48
 _STEP_BACK: Final = 0.97
 """A code that would not be whole is made so much smaller, until it is."""
 
-__all__ = ["FRAME_SIZE", "Frame", "Look", "View", "empty_scene", "scene"]
+__all__ = ["FRAME_SIZE", "Carriage", "Frame", "Pose", "empty_scene", "scene"]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Pose:
     """How a code is held and how well it is seen.
 
     ``px_per_module`` holds at the centre of the code when it faces the
@@ -67,7 +67,7 @@ class View:
     noise: float = 0.0
     shade: float = 0.0
     contrast: float = 0.9
-    look: Look = Look.CARD
+    look: Carriage = Carriage.CARD
     error: ErrorLevel = "M"
     inverted: bool = False
     mirrored: bool = False
@@ -87,7 +87,7 @@ class _Slot:
 
 
 def scene(
-    payloads: Sequence[bytes], view: View, rng: np.random.Generator, size: tuple[int, int] = FRAME_SIZE, *, exact: bool = False
+    payloads: Sequence[bytes], view: Pose, rng: np.random.Generator, size: tuple[int, int] = FRAME_SIZE, *, exact: bool = False
 ) -> Frame:
     """A frame in which each of ``payloads`` is held up side by side, all in the same view.
 
@@ -108,10 +108,10 @@ def scene(
 
 def empty_scene(rng: np.random.Generator, size: tuple[int, int] = FRAME_SIZE, noise: float = 3.0) -> Frame:
     """A frame with nothing held up: a blurred room with some edges in it, and sensor noise."""
-    return _photograph(_background(rng, size), View(noise=noise), rng, [])
+    return _photograph(_background(rng, size), Pose(noise=noise), rng, [])
 
 
-def _photograph(picture: Image.Image, view: View, rng: np.random.Generator, places: list[Place]) -> Frame:
+def _photograph(picture: Image.Image, view: Pose, rng: np.random.Generator, places: list[CodePlace]) -> Frame:
     """What the sensor makes of the picture: less light to one side, a soft lens, noise."""
     if view.blur_px:
         picture = picture.filter(ImageFilter.GaussianBlur(view.blur_px))
@@ -164,7 +164,7 @@ def _slots(count: int, size: tuple[int, int]) -> list[_Slot]:
     ]
 
 
-def _held(side: int, view: View, slot: _Slot, frame_width: int) -> View:
+def _held(side: int, view: Pose, slot: _Slot, frame_width: int) -> Pose:
     """The view, from further away where a code of ``side`` modules would not be whole in its part of the frame."""
     corners = _corners(-side / 2, -side / 2, side / 2, side / 2)
     room = np.array([slot.right - slot.left, slot.bottom - slot.top])
@@ -173,7 +173,7 @@ def _held(side: int, view: View, slot: _Slot, frame_width: int) -> View:
     return view
 
 
-def _place(frame: Image.Image, dark: NDArray[np.bool_], view: View, slot: _Slot, rng: np.random.Generator) -> Place:
+def _place(frame: Image.Image, dark: NDArray[np.bool_], view: Pose, slot: _Slot, rng: np.random.Generator) -> CodePlace:
     """Hold one code up in its part of the frame, in which it is whole; returns where."""
     room = (_FILLED * (slot.right - slot.left) / view.px_per_module, _FILLED * (slot.bottom - slot.top) / view.px_per_module)
     carrier = draw(dark, view.look, _OVERSAMPLED * math.ceil(view.px_per_module), view.contrast, room, rng)
@@ -184,14 +184,14 @@ def _place(frame: Image.Image, dark: NDArray[np.bool_], view: View, slot: _Slot,
     offset = _offset(seen, code, slot, rng)
     left, top, mask = _paste(frame, carrier.picture, body, seen + offset, slot)
     shines = None
-    if view.look is Look.PHONE:
+    if view.look is Carriage.PHONE:
         shines = np.zeros((frame.height, frame.width), np.bool_)
         shines[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
     middle = (code + offset).mean(axis=0)
-    return Place((float(middle[0]), float(middle[1])), view.px_per_module * len(dark), shines)
+    return CodePlace((float(middle[0]), float(middle[1])), view.px_per_module * len(dark), shines)
 
 
-def _held_badly(carrier: Carrier, view: View, rng: np.random.Generator) -> Carrier:
+def _held_badly(carrier: Carrier, view: Pose, rng: np.random.Generator) -> Carrier:
     """What is wrong with the carrier itself: dark mode, a mirror, a finger, a curve."""
     picture, (left, top, right, bottom) = carrier.picture, carrier.code
     if view.inverted:
@@ -232,7 +232,7 @@ def _corners(left: float, top: float, right: float, bottom: float) -> _Points:
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=np.float64)
 
 
-def _project(corners: _Points, view: View, frame_width: int) -> _Points:
+def _project(corners: _Points, view: Pose, frame_width: int) -> _Points:
     """Where corners appear, in pixels from the centre of the code: turned, tipped, and seen through a pinhole.
 
     They are given in modules from the centre of the code, in its plane.

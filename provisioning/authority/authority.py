@@ -38,7 +38,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from device.core import wire
 from device.core.trust import KeyUse
-from device.edges.keys.trust import Signs
+from device.edges.keys.trust_files import Signs
 from provisioning.desk.errors import Refused
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey

@@ -22,7 +22,7 @@ from sqlalchemy import func, select
 from device.edges.machine.files import replace_durably, sync_folder
 from provisioning.authority.authority import FORMER, ISSUERS, NEXT, PUBLIC, Authority, Purpose, make_issuers
 from provisioning.desk.errors import Refused
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import CERTIFIED, Certificate, Gate
 
 ROOT_FILE: Final = "root.pem"
@@ -34,7 +34,7 @@ _FILES: Final = tuple(
 )
 
 
-class Phase(StrEnum):
+class RotationPhase(StrEnum):
     """The steps of a rotation, in order."""
 
     INTRODUCE = "introduce"
@@ -42,14 +42,18 @@ class Phase(StrEnum):
     RETIRE = "retire"
 
 
-def check(authority: Authority, registry: Registry, phase: Phase) -> None:
+def check(authority: Authority, registry: Registry, phase: RotationPhase) -> None:
     """Raises Refused: E187 for a phase that is not due, E188 where gates would be locked out, with how many."""
     there = (authority.folder / NEXT).exists(), (authority.folder / FORMER).exists()
     # Both are there when a switch was cut off at its end.
-    due = {Phase.INTRODUCE: {(False, False)}, Phase.SWITCH: {(True, False), (True, True)}, Phase.RETIRE: {(False, True)}}
+    due = {
+        RotationPhase.INTRODUCE: {(False, False)},
+        RotationPhase.SWITCH: {(True, False), (True, True)},
+        RotationPhase.RETIRE: {(False, True)},
+    }
     if there not in due[phase]:
         raise Refused("E187", phase=phase)
-    if phase is Phase.INTRODUCE:
+    if phase is RotationPhase.INTRODUCE:
         return
     since = _since(authority, phase)
     late = behind(registry, since)
@@ -67,12 +71,12 @@ def behind(registry: Registry, since: datetime) -> Sequence[str]:
     return [gate for gate in gates if gate not in starts or starts[gate].timestamp() + 3600 < int(since.timestamp())]
 
 
-def carry_out(authority: Authority, phase: Phase, name: str, passphrase: str) -> None:
+def carry_out(authority: Authority, phase: RotationPhase, name: str, passphrase: str) -> None:
     """Do it. A phase that a power cut broke off is ended by doing it again. Raises Refused like the authority, E145."""
     try:
-        if phase is Phase.INTRODUCE:
+        if phase is RotationPhase.INTRODUCE:
             _introduce(authority, name, passphrase)
-        elif phase is Phase.SWITCH:
+        elif phase is RotationPhase.SWITCH:
             _switch(authority.folder)
         else:
             shutil.rmtree(authority.folder / FORMER)
@@ -117,8 +121,8 @@ def _publish(authority: Authority) -> None:
     replace_durably(folder / PUBLIC / ROOT_FILE, b"".join(roots), mode=0o644)
 
 
-def _since(authority: Authority, phase: Phase) -> datetime:
-    if phase is Phase.RETIRE:
+def _since(authority: Authority, phase: RotationPhase) -> datetime:
+    if phase is RotationPhase.RETIRE:
         return datetime.fromtimestamp((authority.folder / FORMER).stat().st_mtime, UTC)
     return datetime.fromtimestamp((authority.folder / NEXT).stat().st_mtime, UTC)
 

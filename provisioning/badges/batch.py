@@ -10,9 +10,9 @@ from typing import Final
 
 from device.core.credentials.badge import SUBJECT_BYTES
 from provisioning.authority.authority import BADGE_KEY_YEARS
-from provisioning.badges.issuer import Issuer
+from provisioning.badges.issuer import BadgeIssuer
 from provisioning.desk.errors import Refused
-from provisioning.desk.files import text_of
+from provisioning.desk.input_files import text_of
 from provisioning.registry.tables import Badge, Site
 
 LABEL_LIMIT: Final = 60
@@ -42,7 +42,7 @@ def end_of(text: str, now: datetime) -> datetime:
     return ends
 
 
-def issue(site: Site, names: Sequence[str], ends: datetime, role: int, zone: int, issuer: Issuer) -> Sequence[tuple[Badge, str]]:
+def issue(site: Site, names: Sequence[str], ends: datetime, role: int, zone: int, issuer: BadgeIssuer) -> Sequence[tuple[Badge, str]]:
     """A row and the code's text for each. Raises ValueError for a role or zone that a badge cannot hold."""
     now = datetime.now(UTC).replace(microsecond=0)
     made = []

@@ -9,7 +9,7 @@ from device.core.credentials.badge import BADGE_PREFIX, PHONE_LIFE_S, PHONE_PREF
 from provisioning.badges.tokens import token
 
 
-class Issuer:
+class BadgeIssuer:
     """Signs with one Ed25519 key under its key id of one byte."""
 
     def __init__(self, key: Ed25519PrivateKey, kid: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from provisioning.authority.authority import Authority, Purpose
-from provisioning.broker.files import GATES_PORT, service
+from provisioning.broker.config_files import GATES_PORT, service
 from provisioning.desk.errors import Refused
 from provisioning.registry.tables import GONE, Gate, GateState
 

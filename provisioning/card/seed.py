@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 from provisioning.desk.errors import Refused
-from provisioning.registry.exchange import Network
+from provisioning.registry.spreadsheets import Network
 from provisioning.registry.tables import Gate
 
 FOLDER: Final = "gate"

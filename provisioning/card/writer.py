@@ -21,8 +21,8 @@ from provisioning.card.boot import BootPartition
 from provisioning.desk.errors import Refused
 from provisioning.desk.plan import Step
 from provisioning.enrolment.claims import Enrolment, bundle
-from provisioning.registry.exchange import Network
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
+from provisioning.registry.spreadsheets import Network
 from provisioning.registry.tables import Gate, GateState
 
 FIRST_BOOT: Final = Path(__file__).with_name("first-boot.sh")

@@ -19,7 +19,7 @@ from provisioning.authority.authority import Authority
 from provisioning.desk.catalogue import Lang, refusal, words
 from provisioning.desk.errors import Refused
 from provisioning.desk.plan import Step
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
 
 PASSPHRASE: Final = "GATE_PROVISION_PASSPHRASE"  # noqa: S105 - the name of a variable, not a secret
 NOTED_LIMIT: Final = 1_000

@@ -19,10 +19,10 @@ from device.core import wire
 from device.edges.certificate.enrol import CLAIM_CERT, CLAIM_KEY, CONFIG, MANIFEST, PROVINCE, ROOT
 from provisioning.authority.authority import PUBLIC, Authority, Purpose, leaf
 from provisioning.desk.errors import Refused
-from provisioning.registry.exchange import BOARDS
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
+from provisioning.registry.spreadsheets import BOARDS
 from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState, Site
-from provisioning.remote.policy import DEFAULT_POLICY
+from provisioning.remote.site_policy import DEFAULT_POLICY
 
 CLAIM_DAYS: Final = 14
 """A card that was not put into a gate by then is worth nothing."""

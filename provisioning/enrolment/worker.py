@@ -24,11 +24,11 @@ from sqlalchemy import select
 from device.core import wire
 from device.core.pacing import Backoff
 from device.edges.broker.connection import Connection
-from device.edges.broker.messages import Arrived, Connected, Ended, Event, Peer, Publication, Subscription
-from device.edges.keys.chain import BadChain, check_chain_to
+from device.edges.broker.values import Arrived, Connected, Ended, Event, Peer, Publication, Subscription
+from device.edges.keys.certificate_chain import BadChain, check_chain_to
 from device.edges.keys.signer import verify
 from provisioning.enrolment.issuing import Issuer, IssuerFailed
-from provisioning.registry.store import FORWARD, Registry
+from provisioning.registry.registry import FORWARD, Registry
 from provisioning.registry.tables import CERTIFIED, Audit, Certificate, Claim, ClaimState, Gate, GateState
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ _SUITE: Final = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_12
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class EnrolmentDesk:
     """Decides about requests. ``site_key`` gives the key of a site by its id; ``roots`` are those that count now."""
 
     registry: Registry
@@ -163,7 +163,7 @@ class Desk:
 class Worker:
     """Hears every claim at the enrolment broker. ``ready`` is set while it is connected."""
 
-    def __init__(self, peer: Peer, desk: Desk) -> None:
+    def __init__(self, peer: Peer, desk: EnrolmentDesk) -> None:
         self._peer = Peer(
             peer.host, peer.port, peer.tls, peer.client_id, subscriptions=(Subscription(EVERY_ASKER),), session_expiry_s=86_400
         )

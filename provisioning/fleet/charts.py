@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from provisioning.fleet.figures import SILENT
+from provisioning.fleet.summary import SILENT
 
 Form: TypeAlias = Literal["svg", "png"]
 

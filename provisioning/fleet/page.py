@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from provisioning.desk.catalogue import Lang, words
 from provisioning.fleet import charts
-from provisioning.fleet.facts import HERE
-from provisioning.fleet.figures import LISTED, SILENT, STATES, Figures
+from provisioning.fleet.known import HERE
+from provisioning.fleet.summary import LISTED, SILENT, STATES, Figures
 from provisioning.places.communes import communes
 from provisioning.places.kinds import SiteKind, name_of
 

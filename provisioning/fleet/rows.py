@@ -7,8 +7,8 @@ import io
 from datetime import datetime, timedelta
 from typing import Final
 
-from provisioning.fleet.facts import HERE, Facts, Known
-from provisioning.fleet.figures import is_silent
+from provisioning.fleet.known import HERE, Facts, Known
+from provisioning.fleet.summary import is_silent
 
 COLUMNS: Final = (
     *("gate", "site", "site_name", "kind", "commune", "hotline", "state", "silent", "last_seen", "online", "version"),

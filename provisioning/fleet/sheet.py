@@ -9,9 +9,9 @@ from typing import Final
 
 from provisioning.desk.catalogue import Lang
 from provisioning.fleet import charts
-from provisioning.fleet.facts import Known
-from provisioning.fleet.figures import SILENT, STATES, Figures
+from provisioning.fleet.known import Known
 from provisioning.fleet.page import commune_names, directions, kind_names, local, word
+from provisioning.fleet.summary import SILENT, STATES, Figures
 from provisioning.paper.sheets import GREY, RED, Sheet
 
 A4_MM: Final = (210.0, 297.0)

@@ -14,10 +14,10 @@ from sqlalchemy import select
 from device.core import identity
 from device.core.hash_lists import snapshot
 from device.core.types import SubjectClass
-from device.edges.broker.messages import Peer
+from device.edges.broker.values import Peer
 from provisioning.desk.errors import Refused
-from provisioning.lists.release import Release, release
-from provisioning.registry.store import Registry
+from provisioning.lists.list_release import Release, release
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import GONE, Badge, Gate, GateState, Published
 from provisioning.remote.talk import Talk
 

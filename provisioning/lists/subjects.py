@@ -15,7 +15,7 @@ from device.core import identity
 from device.core.rules import ListUse
 from device.core.types import SubjectClass
 from provisioning.desk.errors import Refused
-from provisioning.desk.files import csv_rows, text_of
+from provisioning.desk.input_files import csv_rows, text_of
 
 NUMBERS: Final[Mapping[SubjectClass, re.Pattern[str]]] = {
     SubjectClass.CITIZEN: re.compile(r"[0-9]{12}"),

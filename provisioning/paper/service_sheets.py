@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from provisioning.acceptance import Acceptance, Grade
+from provisioning.acceptance import Grade, JudgedGate
 from provisioning.desk.catalogue import Lang, words
 from provisioning.paper.sheets import BLACK, GREEN, GREY, RED, Sheet
 from provisioning.registry.tables import Gate, Site
@@ -40,7 +40,7 @@ TARGETS: Final[Mapping[str, str]] = {
 MARKS: Final[Mapping[Grade, str]] = {"pass": "✓", "warn": "!", "fail": "✗"}
 
 
-def acceptance(site: Site, found: Acceptance, by: str, at: datetime, names: Mapping[str, Mapping[Lang, str]]) -> Sheet:
+def acceptance(site: Site, found: JudgedGate, by: str, at: datetime, names: Mapping[str, Mapping[Lang, str]]) -> Sheet:
     """One page A4. ``names`` has the words for each check that is not a part of the gate."""
     gate = found.gate
     sheet = Sheet(A4_MM, gate.id, at)

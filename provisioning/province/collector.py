@@ -31,10 +31,10 @@ from device.core import broker_codes, wire
 from device.core.pacing import STABLE_S, Backoff
 from device.core.spans import Span, spans
 from device.edges.broker.connection import Connection
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
 from device.edges.broker.tls import TlsFiles
-from provisioning.province.intake import Notice, Received, Refused, judge
-from provisioning.province.store import Coverage, Key, SqliteStore, Store
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
+from provisioning.province.event_store import Coverage, EventStore, Key, SqliteStore
+from provisioning.province.intake import Notice, Received, RefusedMessage, judge
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ _OUTCOMES: Final = ("stored", "duplicates", "conflicts", "repeats", "refused", "
 class Collector:
     """Receives, keeps, acknowledges. ``ready`` is written when the subscription stands. For one thread."""
 
-    def __init__(self, peer: Peer, store: Store, ready: Path | None = None) -> None:
+    def __init__(self, peer: Peer, store: EventStore, ready: Path | None = None) -> None:
         self._peer = peer
         self._store = store
         self._ready = ready
@@ -191,7 +191,7 @@ class Collector:
         self._pending.setdefault(key, []).extend(seqs)
         self._pending_events += len(seqs)
 
-    def _greet(self, judged: Sequence[Received | Notice | Refused]) -> None:
+    def _greet(self, judged: Sequence[Received | Notice | RefusedMessage]) -> None:
         """A gate that says hello is told everything that is held of it, at once."""
         for item in judged:
             if isinstance(item, Notice) and item.hello is not None:

@@ -56,7 +56,7 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedMessage:
     """Something that is no message of the contract. Kept aside with its reason, never dropped silently.
 
     ``key`` is there when the event can be told apart all the same: then its
@@ -70,32 +70,32 @@ class Refused:
     key: tuple[str, int] | None = None
 
 
-def judge(topic_text: str, body: bytes) -> Received | Notice | Refused:
+def judge(topic_text: str, body: bytes) -> Received | Notice | RefusedMessage:
     """What arrived, as what it may be treated."""
     topic = wire.parse_topic(topic_text)
     if topic is None or topic.way != "up":
-        return Refused(topic_text, "", body, "topic")
+        return RefusedMessage(topic_text, "", body, "topic")
     if len(body) > BODY_LIMIT_BYTES:
-        return Refused(topic_text, topic.gate, body[:BODY_LIMIT_BYTES], "too_long")
+        return RefusedMessage(topic_text, topic.gate, body[:BODY_LIMIT_BYTES], "too_long")
     if topic.kind in _KIND_OF:
         return _event(topic, topic_text, body)
     if topic.kind == "hello":
         hello = wire.read(wire.HeardHello, body)
         if isinstance(hello, wire.Unreadable):
-            return Refused(topic_text, topic.gate, body, f"unreadable: {hello.where}")
+            return RefusedMessage(topic_text, topic.gate, body, f"unreadable: {hello.where}")
         return Notice(topic.gate, topic_text, body, hello)
     notice = wire.read(wire.HeardNotice, body)
     if isinstance(notice, wire.Unreadable):
-        return Refused(topic_text, topic.gate, body, f"unreadable: {notice.where}")
+        return RefusedMessage(topic_text, topic.gate, body, f"unreadable: {notice.where}")
     return Notice(topic.gate, topic_text, body)
 
 
-def _event(topic: wire.Topic, topic_text: str, body: bytes) -> Received | Refused:
+def _event(topic: wire.Topic, topic_text: str, body: bytes) -> Received | RefusedMessage:
     event = wire.read(wire.HeardEvent, body)
     if isinstance(event, wire.Unreadable):
-        return Refused(topic_text, topic.gate, body, f"unreadable: {event.where}")
+        return RefusedMessage(topic_text, topic.gate, body, f"unreadable: {event.where}")
     if event.source != wire.source(topic.gate):
-        return Refused(topic_text, topic.gate, body, "source")
+        return RefusedMessage(topic_text, topic.gate, body, "source")
     if event.type != _KIND_OF[topic.kind]:
-        return Refused(topic_text, topic.gate, body, "type", (event.epoch, event.seq))
+        return RefusedMessage(topic_text, topic.gate, body, "type", (event.epoch, event.seq))
     return Received(topic.gate, event, body)

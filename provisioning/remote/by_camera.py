@@ -17,7 +17,7 @@ from device.core import commissioning as claim
 from device.core.credentials.signed import COMMISSIONING_PREFIX
 from provisioning.badges.tokens import token
 from provisioning.desk.errors import Refused
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import CERTIFIED, Certificate, Claim, ClaimState, Gate
 
 MOST_HOURS: Final = claim.LIFE_S // 3600

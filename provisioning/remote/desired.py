@@ -17,11 +17,11 @@ from sqlalchemy import select
 from device.config import JournalSection, PolicySection
 from device.core import wire
 from device.core.wire import topics
-from device.edges.broker.messages import Arrived, Peer, Subscription
+from device.edges.broker.values import Arrived, Peer, Subscription
 from device.settings.desired import CHANGEABLE
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Gate, Sent, Site
-from provisioning.remote.policy import policy_tree
+from provisioning.remote.site_policy import policy_tree
 from provisioning.remote.talk import Talk
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from device.core import broker_codes, wire
 from device.core.orders import LIFE_S, Order
 from device.core.wire import topics
-from device.edges.broker.messages import Answered, Arrived, Event, Peer, Publication, Subscription
+from device.edges.broker.values import Answered, Arrived, Event, Peer, Publication, Subscription
 from provisioning.remote.by_camera import moment
 from provisioning.remote.talk import Talk
 
@@ -25,7 +25,7 @@ _OVER: Final = frozenset({"succeeded", "failed", "rejected", "expired", "interru
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class OrderEnd:
     """How an order ended, in the gate's words; ``silent`` where it says nothing."""
 
     state: str
@@ -34,7 +34,7 @@ class Fate:
     """What the order asked for, where it asks for something."""
 
 
-SILENT: Final = Fate("silent")
+SILENT: Final = OrderEnd("silent")
 
 
 def command(gate: str, order: Order, args: Mapping[str, Any], key: Ed25519PrivateKey) -> tuple[str, bytes]:
@@ -54,7 +54,7 @@ def command(gate: str, order: Order, args: Mapping[str, Any], key: Ed25519Privat
     return name, wire.with_signature(body, base64.b64encode(key.sign(body)).decode())
 
 
-def give(peer: Peer, gate: str, order: Order, args: Mapping[str, Any], key: Ed25519PrivateKey, wait_s: float = 20.0) -> Fate:
+def give(peer: Peer, gate: str, order: Order, args: Mapping[str, Any], key: Ed25519PrivateKey, wait_s: float = 20.0) -> OrderEnd:
     """Give an order and wait until the gate says how it ended.
 
     Raises Refused (E174) where the broker has not taken it.
@@ -71,7 +71,7 @@ def give(peer: Peer, gate: str, order: Order, args: Mapping[str, Any], key: Ed25
     return SILENT
 
 
-def _fate(event: Event) -> Fate | None:
+def _fate(event: Event) -> OrderEnd | None:
     if isinstance(event, Answered) and broker_codes.fate(event.code) is broker_codes.Fate.NOBODY:
         return SILENT
     if not isinstance(event, Arrived):
@@ -80,7 +80,7 @@ def _fate(event: Event) -> Fate | None:
         said = wire.CommandState.model_validate_json(event.payload)
     except ValidationError:
         return None
-    return Fate(said.state, said.reason, said.detail) if said.state in _OVER else None
+    return OrderEnd(said.state, said.reason, said.detail) if said.state in _OVER else None
 
 
 def _time(second: float) -> str:

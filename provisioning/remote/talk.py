@@ -9,7 +9,7 @@ from typing import Self
 
 from device.core import broker_codes
 from device.edges.broker.connection import Connection
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed
 from provisioning.desk.errors import Refused
 
 ANSWER_S = 20.0

@@ -20,7 +20,7 @@ class Passing:
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class Stay:
     """Certainly there from ``start_s`` to ``end_s``, and possibly for ``early_s`` before and ``late_s`` after.
 
     Where nobody saw the person leave, none of it is certain.
@@ -49,7 +49,7 @@ class Contact:
         return self.last_s - self.first_s
 
 
-def presences(passings: Iterable[Passing], stay_s: float) -> Iterator[Presence]:
+def presences(passings: Iterable[Passing], stay_s: float) -> Iterator[Stay]:
     """From each entry to the next exit of the same person; without one to the next entry, and for ``stay_s`` at most."""
     by_person: defaultdict[str, list[Passing]] = defaultdict(list)
     for passing in passings:
@@ -62,12 +62,12 @@ def presences(passings: Iterable[Passing], stay_s: float) -> Iterator[Presence]:
             after = own[place + 1] if place + 1 < len(own) else None
             limit_s = entry.at_s + stay_s
             if after is None or (after.at_s > limit_s):
-                yield Presence(subject, entry.at_s, limit_s, entry.doubt_s, 0.0, seen_off=False)
+                yield Stay(subject, entry.at_s, limit_s, entry.doubt_s, 0.0, seen_off=False)
             else:
-                yield Presence(subject, entry.at_s, after.at_s, entry.doubt_s, after.doubt_s, seen_off=after.way == "out")
+                yield Stay(subject, entry.at_s, after.at_s, entry.doubt_s, after.doubt_s, seen_off=after.way == "out")
 
 
-def contacts(everybody: Sequence[Presence], person: str, least_s: float) -> list[Contact]:
+def contacts(everybody: Sequence[Stay], person: str, least_s: float) -> list[Contact]:
     """Who shared at least ``least_s`` with the person, possibly or certainly: one row for each pair of presences, by time.
 
     Presences are sorted once, and each of the person's looks only at those that begin before it ends.
@@ -87,7 +87,7 @@ def contacts(everybody: Sequence[Presence], person: str, least_s: float) -> list
     return sorted(found, key=lambda contact: (contact.first_s, contact.subject))
 
 
-def _shared(own: Presence, other: Presence, least_s: float) -> Contact | None:
+def _shared(own: Stay, other: Stay, least_s: float) -> Contact | None:
     first_s, last_s = max(_begins(own), _begins(other)), min(_ends(own), _ends(other))
     if last_s <= first_s or last_s - first_s < least_s:
         return None
@@ -97,9 +97,9 @@ def _shared(own: Presence, other: Presence, least_s: float) -> Contact | None:
     return Contact(other.subject, first_s, last_s, certain)
 
 
-def _begins(presence: Presence) -> float:
+def _begins(presence: Stay) -> float:
     return presence.start_s - presence.early_s
 
 
-def _ends(presence: Presence) -> float:
+def _ends(presence: Stay) -> float:
     return presence.end_s + presence.late_s

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 
 from device.edges.keys.seal import SealBroken, open_sealed
 from device.gate import SEAL_INFO
-from provisioning.fleet.facts import HERE
+from provisioning.fleet.known import HERE
 from provisioning.fleet.rows import guarded
 from provisioning.unsealing.contacts import Contact
 from provisioning.unsealing.reading import CheckIn

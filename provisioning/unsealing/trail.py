@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from provisioning.desk.errors import Refused
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Unsealing
 
 

@@ -16,7 +16,7 @@ from provisioning import acceptance
 from provisioning.acceptance import QUESTIONS
 from provisioning.authority.authority import BADGE_KID, Purpose
 from provisioning.badges import batch
-from provisioning.badges.issuer import Issuer
+from provisioning.badges.issuer import BadgeIssuer
 from provisioning.desk.catalogue import Lang, words
 from provisioning.desk.desk import YES
 from provisioning.desk.errors import Refused
@@ -24,7 +24,7 @@ from provisioning.desk.ids import GATE, SITE, checked
 from provisioning.desk.plan import Step
 from provisioning.paper import printing, service_sheets, sheets
 from provisioning.registry.tables import Acceptance, Gate, GateState
-from provisioning.verbs.base import Out, Verbs
+from provisioning.verbs.verb import Out, Verbs
 
 TARGET_DAYS = 60
 _PARTS = ("files", "decoders", "camera", "signals", "storage", "space", "clock", "temperature", "power", "certificate", "broker")
@@ -61,12 +61,12 @@ class Acceptances(Verbs):
     def targets(self, site: str, out: Out = Path()) -> None:
         """The page of test codes of a site."""
         place = self.desk.registry.site(checked(site, SITE))
-        issuer = Issuer(self.desk.authority.signer(Purpose.BADGES, self.desk.passphrase()), BADGE_KID)
+        issuer = BadgeIssuer(self.desk.authority.signer(Purpose.BADGES, self.desk.passphrase()), BADGE_KID)
         now = acceptance_time()
         names = [words(Lang.VI, service_sheets.TARGETS[name]) for name in ("good", "revoked")]
         (good, good_text), (gone, gone_text) = batch.issue(place, names, now + timedelta(days=TARGET_DAYS), 0, 0, issuer)
         gone.revoked, gone.reason = now, names[1][:100]
-        stranger = Issuer(Ed25519PrivateKey.generate(), BADGE_KID + 1)
+        stranger = BadgeIssuer(Ed25519PrivateKey.generate(), BADGE_KID + 1)
         (_, old_text), (_, foreign_text) = (
             batch.issue(place, ["-"], ends, 0, 0, who)[0] for who, ends in ((issuer, now - timedelta(days=1)), (stranger, good.expires))
         )
@@ -96,7 +96,7 @@ class Acceptances(Verbs):
             for name, question in questions.items()
         }
 
-    def _keep(self, row: Gate, found: acceptance.Acceptance, by: str, key: Ed25519PrivateKey, stem: Path, now: datetime) -> None:
+    def _keep(self, row: Gate, found: acceptance.JudgedGate, by: str, key: Ed25519PrivateKey, stem: Path, now: datetime) -> None:
         desk = self.desk
         document = found.document(by, now, key)
         names = {check: {lang: words(lang, f"accept.{check}") for lang in Lang} for check in _CHECKS}

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, cast
 
 import typer
 
-from provisioning.broker.files import ENROL_PORT
+from provisioning.broker.config_files import ENROL_PORT
 from provisioning.card.writer import Card
 from provisioning.card.writer import steps as card_steps
 from provisioning.desk.errors import Refused
@@ -18,7 +18,7 @@ from provisioning.desk.plan import Step
 from provisioning.enrolment.claims import Enrolment
 from provisioning.paper import printing, sheets
 from provisioning.paper.technician_card import technician_card
-from provisioning.verbs.base import Out, Verbs
+from provisioning.verbs.verb import Out, Verbs
 
 WIFI: Final = "GATE_PROVISION_WIFI"
 

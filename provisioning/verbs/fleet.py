@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from provisioning.desk.plan import Step
-from provisioning.fleet import facts, figures, page, rows, sheet
+from provisioning.fleet import known, page, rows, sheet, summary
 from provisioning.paper import printing
-from provisioning.verbs.base import Out, Verbs
+from provisioning.verbs.verb import Out, Verbs
 
 
 class Fleet(Verbs):
@@ -29,8 +29,8 @@ class Fleet(Verbs):
         """The report of all gates, as a page, a table and a document."""
         now = datetime.now(UTC).replace(microsecond=0)
         after = timedelta(hours=silent_hours)
-        found = facts.read(self.desk.registry, events, (now - timedelta(days=days), now))
-        computed = figures.figures(found, now, after)
+        found = known.read(self.desk.registry, events, (now - timedelta(days=days), now))
+        computed = summary.figures(found, now, after)
         paths = [out / f"report.{form}" for form in ("html", "csv", "pdf")]
         steps = [
             Step("step.write", {"path": paths[0]}, lambda: printing.save(page.page(computed), paths[0])),
@@ -41,5 +41,5 @@ class Fleet(Verbs):
         self.desk.carry_out("fleet report", out.name[:64] or ".", steps, lambda: told)
 
 
-def _save(computed: figures.Figures, path: Path) -> None:
+def _save(computed: summary.Figures, path: Path) -> None:
     printing.save_pdf(sheet.report(computed), path)

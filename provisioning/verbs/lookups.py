@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from provisioning.places.communes import communes, plain
-from provisioning.verbs.base import Verbs
+from provisioning.verbs.verb import Verbs
 
 
 class Lookups(Verbs):

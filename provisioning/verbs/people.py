@@ -11,7 +11,7 @@ import typer
 
 from provisioning.authority.authority import BADGE_KID, Purpose
 from provisioning.badges import batch
-from provisioning.badges.issuer import Issuer
+from provisioning.badges.issuer import BadgeIssuer
 from provisioning.desk.errors import Refused
 from provisioning.desk.ids import SITE, checked
 from provisioning.desk.plan import Step
@@ -19,8 +19,8 @@ from provisioning.lists import publishing
 from provisioning.lists.subjects import read_subjects
 from provisioning.paper import printing, sheets
 from provisioning.registry.tables import Badge
-from provisioning.remote.policy import lists_of
-from provisioning.verbs.base import Also, Key, Out, Paper, Verbs
+from provisioning.remote.site_policy import lists_of
+from provisioning.verbs.verb import Also, Key, Out, Paper, Verbs
 
 
 class Badges(Verbs):
@@ -39,7 +39,7 @@ class Badges(Verbs):
         """Badges for the lines of a file."""
         place, names = self.desk.registry.site(checked(site, SITE)), batch.labels(path)
         ends = batch.end_of(until, datetime.now(UTC))
-        issuer = Issuer(self.desk.authority.signer(Purpose.BADGES, self.desk.passphrase()), BADGE_KID)
+        issuer = BadgeIssuer(self.desk.authority.signer(Purpose.BADGES, self.desk.passphrase()), BADGE_KID)
         try:
             made = batch.issue(place, names, ends, role, zone, issuer)
         except ValueError as error:

@@ -12,14 +12,14 @@ import typer
 from pydantic import ValidationError
 
 from provisioning.desk.errors import Refused
-from provisioning.desk.files import text_of
 from provisioning.desk.ids import GATE, SITE, checked, new_id
+from provisioning.desk.input_files import text_of
 from provisioning.desk.plan import Step
 from provisioning.paper import printing
 from provisioning.places.kinds import SiteKind
-from provisioning.registry.exchange import BOARDS, NewSite, read_sites, written
+from provisioning.registry.spreadsheets import BOARDS, NewSite, read_sites, written
 from provisioning.registry.tables import Gate, GateState, Site
-from provisioning.verbs.base import Verbs
+from provisioning.verbs.verb import Verbs
 
 AT_GATES: Final = frozenset({"policy", "purpose", "legal_basis", "broker_host", "broker_port"})
 """What a gate in service has on its card, and can be sent anew."""

@@ -11,27 +11,27 @@ from typing import Annotated, Final
 
 import typer
 
-from device.edges.broker.messages import Peer
 from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Peer
 from provisioning import doctor
 from provisioning.authority import authority, rotation
 from provisioning.authority.authority import PUBLIC
 from provisioning.broker.access import gone
-from provisioning.broker.files import ENROL_PORT, mosquitto_files, service
+from provisioning.broker.config_files import ENROL_PORT, mosquitto_files, service
 from provisioning.broker.rabbitmq import rabbitmq_files
 from provisioning.desk.errors import Refused
 from provisioning.desk.plan import Step
 from provisioning.enrolment.issuing import FilesIssuer, Issuer
 from provisioning.enrolment.step_ca import StepIssuer
 from provisioning.enrolment.worker import WORKER, Worker
-from provisioning.enrolment.worker import Desk as Bureau
+from provisioning.enrolment.worker import EnrolmentDesk as Bureau
 from provisioning.paper import printing, sheets
-from provisioning.verbs.base import Out, Verbs
+from provisioning.verbs.verb import Out, Verbs
 
 _ROTATION: Final = {
-    rotation.Phase.INTRODUCE: ("step.rotate_introduce", "say.rotate_introduce"),
-    rotation.Phase.SWITCH: ("step.rotate_switch", "say.rotate_switch"),
-    rotation.Phase.RETIRE: ("step.rotate_retire", "say.rotate_retire"),
+    rotation.RotationPhase.INTRODUCE: ("step.rotate_introduce", "say.rotate_introduce"),
+    rotation.RotationPhase.SWITCH: ("step.rotate_switch", "say.rotate_switch"),
+    rotation.RotationPhase.RETIRE: ("step.rotate_retire", "say.rotate_retire"),
 }
 
 
@@ -84,7 +84,7 @@ class AuthorityVerbs(Verbs):
     def rotate(
         self,
         *,
-        phase: Annotated[rotation.Phase, typer.Option("--phase")],
+        phase: Annotated[rotation.RotationPhase, typer.Option("--phase")],
         name: Annotated[str, typer.Option("--name")] = "Gia Lai gates 2",
     ) -> None:
         """A new root takes over, in three phases."""

@@ -17,7 +17,7 @@ from provisioning.desk.plan import Step
 from provisioning.lists import publishing
 from provisioning.registry.tables import CERTIFIED, Gate, GateState, Site
 from provisioning.remote import desired, orders
-from provisioning.verbs.base import Also, Key, Paper, Verbs
+from provisioning.verbs.verb import Also, Key, Paper, Verbs
 
 Wait = Annotated[int, typer.Option("--wait", min=1, max=600)]
 ASKED: Final = tuple(order for order in Order if order is not Order.WIPE)

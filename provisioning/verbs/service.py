@@ -22,12 +22,12 @@ from provisioning.desk.ids import GATE, SITE, checked
 from provisioning.desk.plan import Step
 from provisioning.enrolment.issuing import DAYS
 from provisioning.paper import printing, service_sheets, sheets
-from provisioning.registry.store import FORWARD
+from provisioning.registry.registry import FORWARD
 from provisioning.registry.tables import Certificate, Gate, GateState
 from provisioning.remote import orders
 from provisioning.remote.by_camera import MOST_HOURS, Maker, certificate_life, gate_key, moment
-from provisioning.verbs.base import Key, Out, Paper, Verbs
 from provisioning.verbs.places import lane_of, way_of
+from provisioning.verbs.verb import Key, Out, Paper, Verbs
 
 Acl = Annotated[Path | None, typer.Option("--acl")]
 Pid = Annotated[Path | None, typer.Option("--pid")]

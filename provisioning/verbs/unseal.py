@@ -18,13 +18,13 @@ from provisioning.authority.authority import Purpose
 from provisioning.desk.errors import Refused
 from provisioning.desk.ids import SITE, checked
 from provisioning.desk.plan import Step
-from provisioning.fleet.facts import HERE
+from provisioning.fleet.known import HERE
 from provisioning.paper import printing
 from provisioning.unsealing import contacts, opening, reading, trail
 from provisioning.unsealing.contacts import Contact, Passing
 from provisioning.unsealing.opening import Identity
 from provisioning.unsealing.reading import CheckIn
-from provisioning.verbs.base import Verbs
+from provisioning.verbs.verb import Verbs
 
 MOST: Final = timedelta(days=31)
 LEAST_REASON: Final = 10
@@ -46,7 +46,7 @@ class Search:
     stay_s: float
 
 
-class Unsealing(Verbs):
+class UnsealingVerbs(Verbs):
     """``unseal``, ``contacts``, ``unseal-log``."""
 
     def unseal(

@@ -20,11 +20,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from provisioning.desk.ids import GATE, SITE, new_id
-from provisioning.fleet import facts, figures, page, rows, sheet
+from provisioning.fleet import known, page, rows, sheet, summary
 from provisioning.places.communes import VERSION, communes
 from provisioning.places.kinds import SiteKind
-from provisioning.province.store import SqliteStore
-from provisioning.registry.store import Registry
+from provisioning.province.event_store import SqliteStore
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Gate, GateState, Site
 
 NOW = datetime(2026, 11, 27, 3, 0, tzinfo=UTC)
@@ -111,9 +111,9 @@ def main() -> None:
 
         span, after = (NOW - timedelta(days=2), NOW), timedelta(hours=24)
         with timed("read"):
-            found = facts.read(registry, folder / "events.sqlite", span)
+            found = known.read(registry, folder / "events.sqlite", span)
         with timed("compute"):
-            computed = figures.figures(found, NOW, after)
+            computed = summary.figures(found, NOW, after)
         parts: list[tuple[str, Callable[[], bytes]]] = [
             ("html", lambda: page.page(computed)),
             ("csv", lambda: rows.table(found, NOW, after)),
@@ -125,7 +125,7 @@ def main() -> None:
                 sizes[f"{what}_kib"] = len(make()) >> 10
         total = round(sum(taken.values()), 2)
         with timed("people_by_hour"):
-            facts.read(Registry(f"sqlite:///{folder / 'empty.sqlite'}"), folder / "events.sqlite", span)
+            known.read(Registry(f"sqlite:///{folder / 'empty.sqlite'}"), folder / "events.sqlite", span)
         with timed("rival_json_loads"):
             hours = _rival(folder / "events.sqlite")
         same = hours == {hour: sum(pair) for hour, pair in computed.hours.items()}
@@ -143,8 +143,8 @@ def _rival(path: Path) -> dict[datetime, int]:
         for (body,) in store.execute("SELECT body FROM distinct_events"):
             told = json.loads(body)
             if told["type"] == "vn.gate.checkin.v1" and told["data"].get("direction") in {"in", "out"}:
-                moment = datetime.fromisoformat(told["time"]) + facts.HERE
-                if moment - facts.HERE < NOW:
+                moment = datetime.fromisoformat(told["time"]) + known.HERE
+                if moment - known.HERE < NOW:
                     found[moment.replace(minute=0, second=0, microsecond=0)] += 1
     return dict(found)
 

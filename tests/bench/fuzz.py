@@ -20,7 +20,7 @@ from device.core.credentials import parse
 from device.core.credentials.cbor import BadCbor, loads
 from device.core.trust import KeyUse
 from device.core.types import Credential
-from device.edges.keys.trust import Province
+from device.edges.keys.trust_files import Province
 from tests.core.credentials.signed_kit import trust
 from tests.desk import Desk
 

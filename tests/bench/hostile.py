@@ -33,7 +33,7 @@ from PIL import Image, ImageFilter
 
 from device import config as configuration
 from device.config import CameraSection
-from device.core.link import Hello
+from device.core.eye_messages import Hello
 from device.core.types import Cause
 from device.eye.camera import Frame, Item, Luma
 from device.eye.decoder import Decoder, Look

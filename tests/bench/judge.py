@@ -35,7 +35,7 @@ from device.core.hash_lists import snapshot
 from device.core.rules import ListRule, ListUse, Rules
 from device.core.trust import KeyUse, Trust
 from device.core.types import Box, ClockReading, Credential, Direction, Kind, Sighting
-from device.edges.keys.trust import load_province
+from device.edges.keys.trust_files import load_province
 from device.edges.lists.fetch import PART_BYTES
 from device.edges.lists.installed import GateList
 from device.edges.machine.health import resident_bytes
@@ -45,8 +45,8 @@ from device.workbench.bench import machine
 from device.workbench.broker import PrivateBroker
 from device.workbench.people import citizen_card, people, seeded
 from device.workbench.stage import GATE_ID, Stage
-from provisioning.badges.issuer import Issuer, symbol
-from provisioning.lists.release import release
+from provisioning.badges.issuer import BadgeIssuer, symbol
+from provisioning.lists.list_release import release
 from tests.core.credentials.signed_kit import NOW_S, certificate, trust
 from tests.desk import Desk
 
@@ -82,7 +82,7 @@ def peak_kib(work: Callable[[], object]) -> float:
 def signatures(runs: int) -> dict[str, Any]:
     """Reading and verifying each kind, beside a card without a signature; ``cwt`` does the badge's signature alone."""
     key, p256, big = ed25519.Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
-    issuer = Issuer(key, 1)
+    issuer = BadgeIssuer(key, 1)
     badge = issuer.badge(secrets.token_bytes(8), NOW_S + 1000, role=23, zone=255)
     known = trust(
         (KeyUse.BADGES, b"\x01", key.public_key()), (KeyUse.HEALTH, b"es", p256.public_key()), (KeyUse.HEALTH, b"ps", big.public_key())

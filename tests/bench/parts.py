@@ -25,8 +25,8 @@ from device.edges.keys.signer import Signer
 from device.workbench.broker import LOOPBACK
 from provisioning.acceptance import QUESTIONS
 from provisioning.cli import main as provision
+from tests.provisioning.card.test_writer import pi_card
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
-from tests.provisioning.test_card import pi_card
 
 BY_HAND: Final = (
     "write Raspberry Pi OS with Imager, put the card in again",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.core.chain import Fault, Finding, Link, examine, link, sentence
+from device.core.chain import ChainLink, Fault, Finding, examine, link, sentence
 
 EPOCH = "6f2b1c5e-8a43-4f0d-9b8e-2f6f3f1f7a01"
 
@@ -26,7 +26,7 @@ def chain(count: int = 10) -> dict[int, bytes]:
     return bodies
 
 
-def links(bodies: dict[int, bytes]) -> list[Link]:
+def links(bodies: dict[int, bytes]) -> list[ChainLink]:
     """As the chain sees them."""
     found = [link(EPOCH, seq, body) for seq, body in sorted(bodies.items())]
     return [one for one in found if one is not None]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from device.core.memory import USED_PERIODS, Memory
-from device.core.types import Claim, ClockReading, Direction, Passage
+from device.core.types import ClockReading, Direction, Passage, SignedTerms
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
 START_S = 1_800_000_000
-LIVE = Claim(START_S - 30, START_S + 60, period_s=30, once=b"first")
+LIVE = SignedTerms(START_S - 30, START_S + 60, period_s=30, once=b"first")
 
 
 def at(seconds: float, boot: str = "b1", *, trusted: bool = True) -> ClockReading:
@@ -65,7 +65,7 @@ def test_a_code_used_before_a_restart_is_known_as_used() -> None:
     """By the person's passage, which the record keeps: a code made before it is spent, one made after it is not."""
     memory = Memory(16 * HOUR, [Passage(who(1), Direction.IN, at(10))])
     assert memory.recall(who(1), LIVE, at(20, "b2")).used
-    later = Claim(START_S, START_S + 90, period_s=30, once=b"later")
+    later = SignedTerms(START_S, START_S + 90, period_s=30, once=b"later")
     assert not memory.recall(who(1), later, at(31, "b2")).used
     assert not memory.recall(who(2), LIVE, at(20, "b2")).used
     memory.remember(Passage(who(1), Direction.OUT, at(31, "b2")))
@@ -75,6 +75,6 @@ def test_a_code_used_before_a_restart_is_known_as_used() -> None:
 def test_a_badge_is_not_spent() -> None:
     """Only codes of the moment are."""
     memory = Memory(16 * HOUR)
-    badge = Claim(START_S, START_S + 90)
+    badge = SignedTerms(START_S, START_S + 90)
     memory.spend(badge, at(0))
     assert not memory.recall(who(1), badge, at(1)).used

@@ -38,17 +38,17 @@ from device.core.rules import (
 )
 from device.core.types import (
     Assurance,
-    Claim,
     ClockReading,
     Credential,
     Decision,
     Direction,
-    Health,
     HealthEvent,
+    HealthStatement,
     Kind,
     Passage,
     Rejection,
     Sign,
+    SignedTerms,
     SubjectClass,
     Verdict,
 )
@@ -207,7 +207,7 @@ def test_an_old_list_counts_as_its_ladder_says() -> None:
         assert weighed(listing(ListUse.DENY, WHO, age=age)).reason is Reason.DENY_LISTED
 
 
-BADGE = Credential(Kind.SITE_BADGE, "1", SubjectClass.BADGE, "00" * 8, assurance=Assurance.SIGNED, claim=Claim(role=1, zone=2))
+BADGE = Credential(Kind.SITE_BADGE, "1", SubjectClass.BADGE, "00" * 8, assurance=Assurance.SIGNED, claim=SignedTerms(role=1, zone=2))
 BADGES = replace(RULES, accept=frozenset({Kind.SITE_BADGE, Kind.PHONE_CODE, Kind.CITIZEN_CARD, Kind.HEALTH_CERTIFICATE}))
 NOON_S = local("2026-11-23 12:00") // SECOND
 
@@ -233,13 +233,15 @@ def at_noon(after_s: float = 0, *, doubt_s: float = 0, trusted: bool = True) -> 
 )
 def test_a_badge_counts_within_its_time_and_is_referred_where_the_clock_cannot_tell(after_s: float, doubt_s: float, reason: Reason) -> None:
     """The doubt is the gate's: it never turns anybody away."""
-    badge = replace(BADGE, claim=Claim(NOON_S, NOON_S + 100))
+    badge = replace(BADGE, claim=SignedTerms(NOON_S, NOON_S + 100))
     assert decide(badge, WHO, at_noon(after_s, doubt_s=doubt_s), rules=BADGES).reason is reason
 
 
 def test_a_code_of_the_moment_gets_the_doubt_of_the_clock_up_to_one_period() -> None:
     """Beyond a period it is referred, and without the time always, whatever the site says."""
-    live = replace(BADGE, kind=Kind.PHONE_CODE, assurance=Assurance.SIGNED_LIVE, claim=Claim(NOON_S, NOON_S + 90, period_s=30, once=b"x"))
+    live = replace(
+        BADGE, kind=Kind.PHONE_CODE, assurance=Assurance.SIGNED_LIVE, claim=SignedTerms(NOON_S, NOON_S + 90, period_s=30, once=b"x")
+    )
     assert decide(live, WHO, at_noon(95, doubt_s=10), rules=BADGES).reason is Reason.ACCEPTED
     assert decide(live, WHO, at_noon(95, doubt_s=31), rules=BADGES).reason is Reason.VALIDITY_UNCERTAIN
     assert decide(live, WHO, at_noon(95), rules=BADGES).reason is Reason.EXPIRED
@@ -251,7 +253,7 @@ def test_a_code_of_the_moment_gets_the_doubt_of_the_clock_up_to_one_period() -> 
 
 def test_a_badge_without_the_time_is_referred_or_let_pass_with_a_warning_and_never_rejected() -> None:
     """As the site says about an unknown clock."""
-    badge = replace(BADGE, claim=Claim(NOON_S, NOON_S + 100))
+    badge = replace(BADGE, claim=SignedTerms(NOON_S, NOON_S + 100))
     for verdict, expected in ((Verdict.REFER, Verdict.REFER), (Verdict.REJECT, Verdict.REFER), (Verdict.ACCEPT, Verdict.ACCEPT)):
         assert decide(badge, WHO, at_noon(trusted=False), rules=replace(BADGES, unknown_clock=verdict)).verdict is expected
 
@@ -267,23 +269,27 @@ def test_signed_codes_are_referred_when_the_list_of_keys_is_too_old() -> None:
 @pytest.mark.parametrize(
     ("health", "hours_old", "good"),
     [
-        (Health(HealthEvent.VACCINATION, 0, complete=True), 24 * 14, True),
-        (Health(HealthEvent.VACCINATION, 0, complete=True), 24 * 13, False),
-        (Health(HealthEvent.VACCINATION, 0, complete=True), 24 * 271, False),
-        (Health(HealthEvent.VACCINATION, 0), 24 * 20, False),
-        (Health(HealthEvent.TEST, 0, negative=True), 71, True),
-        (Health(HealthEvent.TEST, 0, negative=True), 73, False),
-        (Health(HealthEvent.TEST, 0), 1, False),
-        (Health(HealthEvent.TEST, 0, negative=True), -1, False),
-        (Health(HealthEvent.TEST, 0, negative=True, rapid=True), 25, False),
-        (Health(HealthEvent.RECOVERY, 0), 24 * 20, False),
+        (HealthStatement(HealthEvent.VACCINATION, 0, complete=True), 24 * 14, True),
+        (HealthStatement(HealthEvent.VACCINATION, 0, complete=True), 24 * 13, False),
+        (HealthStatement(HealthEvent.VACCINATION, 0, complete=True), 24 * 271, False),
+        (HealthStatement(HealthEvent.VACCINATION, 0), 24 * 20, False),
+        (HealthStatement(HealthEvent.TEST, 0, negative=True), 71, True),
+        (HealthStatement(HealthEvent.TEST, 0, negative=True), 73, False),
+        (HealthStatement(HealthEvent.TEST, 0), 1, False),
+        (HealthStatement(HealthEvent.TEST, 0, negative=True), -1, False),
+        (HealthStatement(HealthEvent.TEST, 0, negative=True, rapid=True), 25, False),
+        (HealthStatement(HealthEvent.RECOVERY, 0), 24 * 20, False),
     ],
 )
-def test_a_certificate_meets_the_rules_of_the_site_or_not_and_no_reason_tells_which(health: Health, hours_old: float, good: bool) -> None:  # noqa: FBT001 - a parameter of the case
+def test_a_certificate_meets_the_rules_of_the_site_or_not_and_no_reason_tells_which(
+    health: HealthStatement,
+    hours_old: float,
+    good: bool,  # noqa: FBT001 - a parameter of the case
+) -> None:
     """Recovery is not taken here; the medical content does not reach the decision's words."""
     day = 86_400
     rules = HealthRules({HealthEvent.VACCINATION: (14 * day, 270 * day), HealthEvent.TEST: (0, 72 * 3600)}, (0, 24 * 3600))
-    held = replace(BADGE, kind=Kind.HEALTH_CERTIFICATE, claim=Claim(), health=replace(health, at_s=NOON_S - int(hours_old * 3600)))
+    held = replace(BADGE, kind=Kind.HEALTH_CERTIFICATE, claim=SignedTerms(), health=replace(health, at_s=NOON_S - int(hours_old * 3600)))
     decision = decide(held, WHO, at_noon(), rules=replace(BADGES, health=rules))
     assert decision.reason is (Reason.ACCEPTED if good else Reason.HEALTH_RULES)
     assert decision.warnings == CARD.warnings or not decision.warnings

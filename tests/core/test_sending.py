@@ -26,7 +26,7 @@ from device.core.sending import (
     Lane,
     Outcome,
     Pick,
-    Window,
+    SendWindow,
 )
 
 FAST = 1e6
@@ -43,15 +43,15 @@ def chance(seed: int) -> Uniform:
     return random.Random(seed).uniform  # noqa: S311 - spreads attempts, hides nothing
 
 
-def window(*, settled_by_broker: bool = False, backlog_per_s: float = FAST, receive_maximum: int = 100, floor: int = 0) -> Window:
+def window(*, settled_by_broker: bool = False, backlog_per_s: float = FAST, receive_maximum: int = 100, floor: int = 0) -> SendWindow:
     """A window on a fresh connection at time 0. Events above `floor` are live."""
-    made = Window(settled_by_broker=settled_by_broker, backlog_per_s=backlog_per_s, busy=Backoff(2, 300, lowest))
+    made = SendWindow(settled_by_broker=settled_by_broker, backlog_per_s=backlog_per_s, busy=Backoff(2, 300, lowest))
     made.connected(receive_maximum, 0.0)
     made.live_floor = floor
     return made
 
 
-def send(sending: Window, live: int = 0, backlog: int = 0, now_s: float = 0.0) -> list[Pick]:
+def send(sending: SendWindow, live: int = 0, backlog: int = 0, now_s: float = 0.0) -> list[Pick]:
     """Pick as long as there is something: `live` and `backlog` fresh events in each lane, numbered on from what was sent."""
     ahead = {Lane.LIVE: list(range(1001, 1001 + live)), Lane.BACKLOG: list(range(1, 1 + backlog))}
     picked: list[Pick] = []
@@ -65,7 +65,7 @@ def send(sending: Window, live: int = 0, backlog: int = 0, now_s: float = 0.0) -
             ahead[pick.lane].pop(0)
 
 
-def taken(sending: Window, *seqs: int, now_s: float = 0.0) -> None:
+def taken(sending: SendWindow, *seqs: int, now_s: float = 0.0) -> None:
     """The broker takes these."""
     for seq in seqs:
         sending.puback(seq, Fate.TAKEN, now_s)
@@ -529,7 +529,7 @@ class AnyHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
-        self.window = Window(settled_by_broker=False, backlog_per_s=20, busy=Backoff(2, 300, lowest))
+        self.window = SendWindow(settled_by_broker=False, backlog_per_s=20, busy=Backoff(2, 300, lowest))
         self.receive_maximum = 1
         self.online = False
         self.added: dict[int, float] = {}

@@ -346,7 +346,7 @@ def test_a_gap_that_makes_no_sense_declares_nothing_lost(span: tuple[object, obj
 def test_a_figure_that_does_not_fit_is_left_out_and_named() -> None:
     """One broken sensor does not silence health."""
     own: dict[str, Any] = {"session": EPOCH, "epoch": EPOCH, "oldest": 1, "newest": 2, "waiting": 2, "version": "1"}
-    message, left_out = wire.gathered(wire.Hello, own, {"clock": "synced", "lists": [{"name": 7}], "invented": 1, "config": None})
+    message, left_out = wire.gathered(wire.HelloMessage, own, {"clock": "synced", "lists": [{"name": 7}], "invented": 1, "config": None})
     assert message.clock is ClockState.SYNCED
     assert message.lists == ()
     assert left_out == ["invented", "lists"]
@@ -355,11 +355,11 @@ def test_a_figure_that_does_not_fit_is_left_out_and_named() -> None:
 def test_nobody_else_can_change_what_the_sender_knows_itself() -> None:
     """Own members win."""
     own: dict[str, Any] = {"session": EPOCH, "epoch": EPOCH, "oldest": 1, "newest": 2, "waiting": 2, "version": "1"}
-    message, left_out = wire.gathered(wire.Hello, own, {"epoch": "another", "version": "2"})
+    message, left_out = wire.gathered(wire.HelloMessage, own, {"epoch": "another", "version": "2"})
     assert (message.epoch, message.version, left_out) == (EPOCH, "1", [])
 
 
 def test_a_mistake_in_what_the_sender_knows_itself_is_raised() -> None:
     """That is a mistake of this program, not of a sensor."""
     with pytest.raises(ValidationError):
-        wire.gathered(wire.Hello, {"session": "x"}, {"clock": "synced"})
+        wire.gathered(wire.HelloMessage, {"session": "x"}, {"clock": "synced"})

@@ -15,15 +15,15 @@ from device.eye.ladder import Ladder, make_ladder
 from device.eye.sieve import regions
 from device.workbench.lens import Lens
 from device.workbench.people import citizen_card, people, seeded
-from device.workbench.scenes import Frame, Look, View, empty_scene, scene
+from device.workbench.scenes import Carriage, Frame, Pose, empty_scene, scene
 from tests.eye.pages import symbol
 
 PERSONS = [citizen_card(person) for person in people(10, seeded(21))]
 
 UNREADABLE = {
-    Cause.GLARE: View(px_per_module=4, lens=Lens(glare=2.5)),
-    Cause.BANDED: View(px_per_module=4, look=Look.PHONE, lens=Lens(band_depth=0.97, band_rows=120)),
-    Cause.BLURRED: View(px_per_module=5, lens=Lens(defocus_px=5)),
+    Cause.GLARE: Pose(px_per_module=4, lens=Lens(glare=2.5)),
+    Cause.BANDED: Pose(px_per_module=4, look=Carriage.PHONE, lens=Lens(band_depth=0.97, band_rows=120)),
+    Cause.BLURRED: Pose(px_per_module=5, lens=Lens(defocus_px=5)),
 }
 
 
@@ -80,7 +80,7 @@ def test_a_code_cut_by_the_edge_of_the_frame_is_too_near() -> None:
 
 def test_print_and_rooms_are_no_codes() -> None:
     """A card whose code is turned away, and nobody at all: the amber cue would be a lie."""
-    view = View(px_per_module=0.4)
+    view = Pose(px_per_module=0.4)
     for seed in range(15):
         for frame in (scene([b"x"], view, np.random.default_rng(seed)), empty_scene(np.random.default_rng(seed))):
             assert [explain_region(frame, place) for place in regions(frame)] == [None] * len(regions(frame))
@@ -88,10 +88,10 @@ def test_print_and_rooms_are_no_codes() -> None:
 
 def test_finder_patterns_are_found_at_every_turn_and_also_light_on_dark() -> None:
     """At 40 degrees one code of eleven shows more of something else."""
-    view = View(px_per_module=3.5, contrast=0.7, noise=3)
+    view = Pose(px_per_module=3.5, contrast=0.7, noise=3)
     right = 0
     for turn, inverted in [*((turn, False) for turn in range(0, 360, 40)), (0, True), (90, True)]:
-        held = replace(view, turn_deg=turn, inverted=inverted, look=Look.BADGE)
+        held = replace(view, turn_deg=turn, inverted=inverted, look=Carriage.BADGE)
         found = finders(scene([PERSONS[0]], held, np.random.default_rng(turn), (640, 480)))
         right += len(found) >= 2 and 3.0 < found[0].module < 3.5 * 1.5
     assert right >= 10

@@ -15,7 +15,7 @@ from device.eye.decoder import Decoder, Look, Reading, Unread, ZbarDecoder, Zxin
 from device.eye.ladder import Ladder, LiveSettings, Plan, Planner, make_ladder
 from device.eye.selfcheck import EXPECTED, check
 from device.workbench.lens import Lens
-from device.workbench.scenes import View, scene
+from device.workbench.scenes import Pose, scene
 from tests.eye.pages import bent, finder_page, on_page, set_pages, symbol
 
 SECOND_NS = 1_000_000_000
@@ -165,7 +165,7 @@ def test_a_code_beside_one_that_was_read_is_found_by_its_looks() -> None:
 def test_small_modules_are_read_by_looking_at_the_code_twice_as_large() -> None:
     """Two pixels a module, slightly out of focus: the first look fails, a closer one in the same frame does not."""
     payload = b"064090001234|230123456|Made Up|01011990|Nam|Somewhere, Gia Lai|15042021"
-    view = View(px_per_module=1.9, turn_deg=20, contrast=0.5, lens=Lens(defocus_px=0.9, photons=900))
+    view = Pose(px_per_module=1.9, turn_deg=20, contrast=0.5, lens=Lens(defocus_px=0.9, photons=900))
     frames = [scene([payload], view, np.random.default_rng(seed)) for seed in range(12)]
     first = sum(bool(ZxingDecoder().look(frame).readings) for frame in frames)
     ladders = [make_ladder().live(frame, 0) for frame in frames]

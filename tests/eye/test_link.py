@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device.core.link import Beat, Hello, Message, decode
+from device.core.eye_messages import Beat, Hello, Message, decode
 from device.core.types import Box, Sighting
 from device.eye.link import Link
 from tests.fakes.clock import FakeClock

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from device.config import CameraSection
-from device.core.link import Beat, Glimpse, Message, Trouble
+from device.core.eye_messages import Beat, Glimpse, Message, Trouble
 from device.core.types import Cause, Sighting, View
 from device.errors import CameraMissing, CameraStopped, SourceUnreadable
 from device.eye.camera import BadFrame, Camera, Frame, Idle, Item, Items, Luma, Timer

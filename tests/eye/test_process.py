@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device.core.link import Beat, Hello, Message, Trouble, decode
+from device.core.eye_messages import Beat, Hello, Message, Trouble, decode
 from device.core.types import Sighting
 from tests.eye.pages import finder_page, png, symbol
 

@@ -14,7 +14,7 @@ from device.eye.filters import double
 from device.eye.sieve import code_like, regions
 from device.workbench.lens import Lens
 from device.workbench.people import citizen_card, people, seeded
-from device.workbench.scenes import Look, View, empty_scene, scene
+from device.workbench.scenes import Carriage, Pose, empty_scene, scene
 from tests.eye.pages import symbol
 
 CARD = citizen_card(people(1, seeded(8))[0])
@@ -40,12 +40,12 @@ def test_an_empty_room_has_no_region_and_noise_makes_none(size: tuple[int, int])
         assert regions(empty_scene(np.random.default_rng(seed), size, noise=14)) == ()
 
 
-@pytest.mark.parametrize("look", list(Look))
+@pytest.mark.parametrize("look", list(Carriage))
 @pytest.mark.parametrize("px_per_module", [2.0, 3.0, 5.0])
-def test_a_code_that_a_decoder_reads_lies_in_a_region(look: Look, px_per_module: float) -> None:
+def test_a_code_that_a_decoder_reads_lies_in_a_region(look: Carriage, px_per_module: float) -> None:
     """Turned, tilted, pale, a little out of focus."""
     rng = np.random.default_rng(int(px_per_module * 10))
-    view = View(
+    view = Pose(
         px_per_module=px_per_module, tilt_deg=15, contrast=0.35, shade=0.5, noise=2, look=look, lens=Lens(defocus_px=0.8, photons=900)
     )
     read = 0
@@ -82,7 +82,7 @@ def test_regions_lie_in_the_frame_and_never_overlap() -> None:
     """Whatever the frame, also one of pure edges."""
     rng = np.random.default_rng(3)
     frames = [rng.integers(0, 2, (600, 900), np.uint8) * np.uint8(255), np.zeros((1, 1), np.uint8), np.zeros((300, 3), np.uint8)]
-    frames += [scene([CARD, CARD, CARD], View(px_per_module=3), rng)]
+    frames += [scene([CARD, CARD, CARD], Pose(px_per_module=3), rng)]
     for frame in frames:
         seen = np.zeros(frame.shape, np.uint8)
         for box in regions(frame):

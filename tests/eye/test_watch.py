@@ -12,7 +12,7 @@ from device.core.types import Box, View
 from device.eye.camera import Luma
 from device.eye.watch import Watch
 from device.workbench.people import citizen_card, people, seeded
-from device.workbench.scenes import View as Held
+from device.workbench.scenes import Pose as Held
 from device.workbench.scenes import empty_scene, scene
 
 SECOND_NS = 1_000_000_000

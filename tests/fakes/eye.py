@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from device.core.link import Message
+from device.core.eye_messages import Message
 
 
 class ScriptedEye:

@@ -20,8 +20,8 @@ from PIL import Image
 
 from device.confinement import WIPING
 from device.verbs.status import read_status
-from device.workbench import foreign, people
-from device.workbench.scenes import View, scene
+from device.workbench import foreign_codes, people
+from device.workbench.scenes import Pose, scene
 from device.workbench.stage import Stage, start_collector, stop_process
 from tests.faults.oracle import NEAR_S, Findings, compare, replaced_in, shown_in
 from tests.mosquitto import Broker, running
@@ -37,11 +37,11 @@ def draw(folder: Path) -> None:
     """Cards and foreign codes, a different one in each frame."""
     folder.mkdir()
     rng = people.seeded(77)
-    strangers = [code.payload for code in foreign.foreign_codes(rng) if len(code.payload) < 200]
+    strangers = [code.payload for code in foreign_codes.foreign_codes(rng) if len(code.payload) < 200]
     noise = np.random.default_rng(77)
     for number, person in enumerate(people.people(CODES, rng)):
         payload = strangers[number // 3 % len(strangers)] if number % 3 == 2 else people.citizen_card(person)
-        picture = scene([payload], View(px_per_module=4), noise, (640, 480))
+        picture = scene([payload], Pose(px_per_module=4), noise, (640, 480))
         Image.fromarray(picture).save(folder / f"{number:03d}.png")
 
 

@@ -19,8 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from device.core import wire
 from device.core.pacing import Backoff
 from device.core.spans import spans
-from device.edges.broker.messages import Connected, Publication
 from device.edges.broker.sender import EventToken, Sender
+from device.edges.broker.values import Connected, Publication
 from device.edges.record.journal import SqliteJournal
 from tests.entries import FREEZE, checkin, section, settle
 from tests.fakes.clock import FakeClock

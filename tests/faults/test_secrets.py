@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from device.workbench import people
-from device.workbench.scenes import View, empty_scene, scene
+from device.workbench.scenes import Pose, empty_scene, scene
 from tests.faults.site import CODES, Site, say, site
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
@@ -58,7 +58,7 @@ def watched(folder: Path) -> Iterator[Site]:
     with site(folder) as one:
         noise = np.random.default_rng(5)
         for number, person in enumerate(people.people(CODES, people.seeded(5))):
-            picture = scene([people.citizen_card(person)], View(px_per_module=4), noise, SIZE)
+            picture = scene([people.citizen_card(person)], Pose(px_per_module=4), noise, SIZE)
             Image.fromarray(picture).save(folder / "frames" / f"{number:03d}.png")
         yield one
 

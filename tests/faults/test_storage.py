@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from device.edges.record.rows import RowKind, State
+from device.edges.record.rows import RowKind, RowState
 from tests.faults.disturbed_disk import SYNCS, WRITES, disturbed
 from tests.faults.oracle import audits, held_in, shown_in
 from tests.faults.site import Site, say, site
@@ -27,7 +27,7 @@ ANSWERS: Final = 12
 MOST: Final = 1000
 FLIPS: Final = 3
 ROWS_OF_A_PAGE: Final = 4
-WAITING: Final = (State.WAITING.value, RowKind.CHECKIN.value)
+WAITING: Final = (RowState.WAITING.value, RowKind.CHECKIN.value)
 BUDGET_S: Final = 0.15
 LATE_S: Final = 0.35
 """A lamp comes so long after its event at the latest: the budget, and a busy laptop's slack."""

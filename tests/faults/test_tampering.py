@@ -17,9 +17,9 @@ from device.cli import main as gate
 from device.core import wire
 from device.edges.keys.signer import Signer
 from device.edges.record.journal import SqliteJournal
-from device.edges.record.rows import Sheet
+from device.edges.record.rows import Leaf
+from provisioning.province.event_store import SqliteStore
 from provisioning.province.intake import judge
-from provisioning.province.store import SqliteStore
 from provisioning.province.verify import main as verify
 from tests.entries import checkin, section
 from tests.fakes.clock import FakeClock
@@ -75,9 +75,9 @@ def change(path: Path, seq: int, edit: Callable[[bytes], bytes]) -> None:
     """Change the body of an event on the card, with a good checksum, as somebody would who knows the file's form."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         (sheet,) = db.execute("SELECT sheet FROM event WHERE seq = ?", (seq,)).fetchone()
-        body = Sheet.unpack(sheet).body
+        body = Leaf.unpack(sheet).body
         assert body is not None
-        db.execute("UPDATE event SET sheet = ? WHERE seq = ?", (Sheet.unpack(sheet).frozen(edit(body)).pack(), seq))
+        db.execute("UPDATE event SET sheet = ? WHERE seq = ?", (Leaf.unpack(sheet).frozen(edit(body)).pack(), seq))
 
 
 def other_person(body: bytes) -> bytes:

@@ -20,7 +20,7 @@ from device.core.player import Snapshot
 from device.core.types import Sign
 from device.gate import Gate
 from device.settings import commissioned
-from device.workbench.scenes import View, scene
+from device.workbench.scenes import Pose, scene
 from device.workbench.stage import GATE_ID, Stage
 from provisioning.badges.tokens import token
 from tests.desk import Desk
@@ -33,7 +33,7 @@ OVER: Final = {"ISSUED": 10**9, "EXPIRES": 10**9 + 60}
 def frames(folder: Path, payload: bytes) -> Path:
     """A code held up again and again: some frames of nobody between."""
     folder.mkdir()
-    held = scene([payload], View(px_per_module=3.0), np.random.default_rng(7), (800, 800))
+    held = scene([payload], Pose(px_per_module=3.0), np.random.default_rng(7), (800, 800))
     empty = np.full_like(held, 150)
     for number in range(12):
         Image.fromarray(held if number < 5 else empty).save(folder / f"{number:02}.png")

@@ -18,7 +18,7 @@ from PIL import Image
 
 from device import config as configuration
 from device.gate import Gate
-from device.workbench.scenes import View, scene
+from device.workbench.scenes import Pose, scene
 from device.workbench.stage import Stage
 from tests.core.credentials.signed_kit import certificate, token
 from tests.desk import Desk
@@ -91,7 +91,7 @@ def test_the_pack_is_decided_kept_as_data_and_echoed_nowhere(tmp_path: Path, cap
     frames.mkdir()
     for number, payload in enumerate(PACK.values()):
         px, size = (4, (900, 900)) if len(payload) < 1_500 else (5, (1_100, 1_100))
-        picture = scene([payload], View(px_per_module=px), np.random.default_rng(number), size)
+        picture = scene([payload], Pose(px_per_module=px), np.random.default_rng(number), size)
         Image.fromarray(picture).save(frames / f"{number:02}.png")
     accept = ["citizen_card", "national_qr", "health_insurance", "site_badge", "phone_code", "health_certificate"]
     sections: dict[str, dict[str, Any]] = {

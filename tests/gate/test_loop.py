@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from device.core.link import Beat, Glimpse, Message, Trouble
+from device.core.eye_messages import Beat, Glimpse, Message, Trouble
 from device.core.machine import State
 from device.core.memory import Memory
 from device.core.rules import Rules
@@ -16,7 +16,7 @@ from device.core.wire import Terms
 from device.judge import Judge
 from device.loop import START_GRACE_NS, Loop, LoopSettings
 from device.scribe import Scribe
-from device.workbench.foreign import payment_code
+from device.workbench.foreign_codes import payment_code
 from device.workbench.people import can_cuoc, citizen_card, people, seeded
 from tests.fakes.clock import FakeClock
 from tests.fakes.eye import ScriptedEye

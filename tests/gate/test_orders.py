@@ -21,13 +21,13 @@ from device import gate as gate_module
 from device.core import wire
 from device.core.player import Snapshot
 from device.core.types import ClockReading
-from device.edges.broker.downlink import Verdict
+from device.edges.broker.downlink import ConfigVerdict
 from device.edges.machine.clock import SystemClock
 from device.errors import ConfigError
 from device.gate import Gate, run_daemon
 from device.settings.desired import open_desired
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins
-from provisioning.lists.release import release
+from provisioning.lists.list_release import release
 from tests.desk import Desk
 from tests.gate.test_whole_gate import draw, turning, until
 from tests.mosquitto import Broker, running
@@ -240,7 +240,7 @@ def test_a_desired_configuration_is_in_force_after_a_start_of_its_own(site: Site
     again = open_desired(site.stage.config_path)
     assert again is not None
     assert again.effective().policy.capacity == 40
-    assert again.report() == Verdict(2, "applied")
+    assert again.report() == ConfigVerdict(2, "applied")
 
 
 def test_an_update_comes_over_https_alone(site: Site) -> None:

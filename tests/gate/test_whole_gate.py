@@ -22,7 +22,7 @@ from PIL import Image
 
 from device import config as configuration
 from device.cli import main
-from device.core.link import Beat
+from device.core.eye_messages import Beat
 from device.core.player import Snapshot
 from device.core.types import Sign
 from device.core.types import View as CameraView
@@ -31,7 +31,7 @@ from device.edges.machine.clock import SystemClock
 from device.errors import ConfigError
 from device.gate import SEAL_INFO, Gate
 from device.workbench.people import citizen_card, people, seeded
-from device.workbench.scenes import View, scene
+from device.workbench.scenes import Pose, scene
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins
 from tests.contract.validate import assert_valid
 from tests.mosquitto import Authority, Broker, running
@@ -44,7 +44,7 @@ def draw(folder: Path, *codes: bytes) -> Path:
     folder.mkdir()
     noise = np.random.default_rng(1)
     for number, code in enumerate(codes):
-        Image.fromarray(scene([code], View(px_per_module=4), noise, (640, 480))).save(folder / f"{number}.png")
+        Image.fromarray(scene([code], Pose(px_per_module=4), noise, (640, 480))).save(folder / f"{number}.png")
     return folder
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from device.workbench.foreign import payment_code
+from device.workbench.foreign_codes import payment_code
 from tests.lab import service
 from tests.lab.folder import Folder, prepare
 

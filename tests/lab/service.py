@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from device.workbench import people
-from device.workbench.scenes import View, empty_scene, scene
+from device.workbench.scenes import Pose, empty_scene, scene
 from tests.lab.folder import Folder
 from tests.lab.nspawn import Machine, wait_for
 
@@ -71,7 +71,7 @@ def draw(folder: Path, count: int, refused: Sequence[bytes] = ()) -> None:
     nobody = empty_scene(noise, (640, 480))
     codes = [*(people.citizen_card(person) for person in people.people(count, people.seeded(11))), *refused]
     for number, code in enumerate(codes):
-        card = scene([code], View(px_per_module=4), noise, (640, 480))
+        card = scene([code], Pose(px_per_module=4), noise, (640, 480))
         for step, picture in enumerate([*[card] * 3, *[nobody] * 8]):
             path = folder / f"{number:03d}-{step:02d}.png"
             Image.fromarray(picture).save(path)

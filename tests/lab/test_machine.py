@@ -13,7 +13,7 @@ import pytest
 from device.core.score import Lamp
 from device.core.signals import Lights, Pattern, Tones, pattern
 from device.core.types import Sign
-from device.edges.pins.signals import shipped_score
+from device.edges.pins.gpio_signals import shipped_score
 from tests.lab import service
 from tests.lab.folder import Folder
 from tests.lab.machine import ONE_PERSON, Emulated, furnish

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from device.workbench import people
-from device.workbench.scenes import View, scene
+from device.workbench.scenes import Pose, scene
 from tests.lab import service
 from tests.lab.folder import Folder
 from tests.lab.nspawn import Machine, booted, wait_for
@@ -248,7 +248,7 @@ def test_the_eyes_sandbox_lets_the_real_camera_stack_work(installed: Folder, tmp
     service.furnish(folder, service.CONFIGURATION.replace('"folder:/var/lib/lab/frames"', '"picamera2"\nwidth_px = 1280\nheight_px = 720'))
     service.write(folder.scratch / "upper/etc/systemd/system/gate-eye.service.d/camera.conf", CAMERA)
     service.write(folder.scratch / "upper/etc/tmpfiles.d/lab-heaps.conf", HEAPS)
-    card = scene([people.citizen_card(people.people(1, people.seeded(6))[0])], View(px_per_module=4), np.random.default_rng(6), (1280, 720))
+    card = scene([people.citizen_card(people.people(1, people.seeded(6))[0])], Pose(px_per_module=4), np.random.default_rng(6), (1280, 720))
     picture = folder.scratch / "upper/var/lib/lab/card.luma"
     picture.write_bytes(card.tobytes())
     picture.chmod(0o644)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from device.workbench import people
-from device.workbench.scenes import View, scene
+from device.workbench.scenes import Pose, scene
 from provisioning.package.build import source
 from provisioning.package.wheelhouse import FROM_APT, LOCK, TARGETS, pins
 from tests.lab.conftest import TESTS
@@ -74,7 +74,7 @@ def test_a_card_before_real_libcamera_lights_a_lamp_and_reaches_the_province(ins
     pictures.mkdir()
     noise = np.random.default_rng(5)
     for number, person in enumerate(people.people(CARDS, people.seeded(5))):
-        frame = scene([people.citizen_card(person)], View(px_per_module=4), noise, (1280, 720))
+        frame = scene([people.citizen_card(person)], Pose(px_per_module=4), noise, (1280, 720))
         (pictures / f"{number}.luma").write_bytes(frame.tobytes())
     room = installed.copy(tmp_path / "copy", {pictures: "/pictures", TESTS: "/lab/tests"})
     command = "mkdir -p /root/scratch && cd /lab && exec /opt/gate/current/bin/python -m tests.lab.seen_and_said /pictures /root/scratch"

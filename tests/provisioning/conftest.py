@@ -15,7 +15,7 @@ import pytest
 
 from device.edges.certificate.enrol import Places
 from provisioning.authority import authority
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Gate
 from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate
 

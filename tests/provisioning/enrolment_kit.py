@@ -19,8 +19,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device.edges.broker.messages import Peer
 from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Peer
 from device.edges.certificate.enrol import Places, enrol
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from provisioning.authority.authority import Authority, Purpose, leaf, make
@@ -28,10 +28,10 @@ from provisioning.broker import mosquitto
 from provisioning.cli import main
 from provisioning.enrolment.claims import Enrolment, bundle
 from provisioning.enrolment.issuing import FilesIssuer
-from provisioning.enrolment.worker import WORKER, Desk, Worker
-from provisioning.registry.store import Registry
+from provisioning.enrolment.worker import WORKER, EnrolmentDesk, Worker
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Gate, GateState, Site
-from tests.provisioning.test_registry import a_gate, a_site
+from tests.provisioning.registry.test_registry import a_gate, a_site
 
 PHRASE = "ba bon nam sau"
 
@@ -87,9 +87,11 @@ class Province:
         private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
         return TlsFiles(self.authority.folder / "public" / "root.pem", cert, private)
 
-    def desk(self) -> Desk:
+    def desk(self) -> EnrolmentDesk:
         """Who decides."""
-        return Desk(self.registry, FilesIssuer.of(self.authority, PHRASE), self.authority.site_keys(PHRASE), self.authority.roots())
+        return EnrolmentDesk(
+            self.registry, FilesIssuer.of(self.authority, PHRASE), self.authority.site_keys(PHRASE), self.authority.roots()
+        )
 
     @contextlib.contextmanager
     def brokers(self) -> Iterator[None]:

@@ -18,16 +18,16 @@ from device.core import wire
 from device.core.reasons import Reason
 from device.edges.certificate.enrol import Places
 from device.edges.keys.signer import Signer, verify
-from device.edges.keys.trust import Province as Keys
+from device.edges.keys.trust_files import Province as Keys
 from device.gate import Gate as Program
 from device.settings import commissioned
 from device.verbs.selftest import Grade, Row, signed_report
 from provisioning.acceptance import QUESTIONS
-from provisioning.province.store import SqliteStore
+from provisioning.province.event_store import SqliteStore
 from provisioning.registry.tables import Gate, GateState
 from tests.gate.test_whole_gate import turning, until
 from tests.provisioning.enrolment_kit import Province, on_this_machine, run
-from tests.provisioning.test_paper import decode, text_of
+from tests.provisioning.paper.test_sheets import decode, text_of
 
 WELL: Final = [Row("clock", Grade.PASS, "synchronised"), Row("space", Grade.WARN, "900 MiB free")]
 

@@ -17,12 +17,12 @@ import pypdfium2
 import pytest
 
 from provisioning.cli import main
-from provisioning.fleet import facts, figures, page, rows, sheet
-from provisioning.fleet.facts import Known
-from provisioning.province.store import SqliteStore
-from provisioning.registry.store import Registry
+from provisioning.fleet import known, page, rows, sheet, summary
+from provisioning.fleet.known import Known
+from provisioning.province.event_store import SqliteStore
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Gate, GateState
-from tests.provisioning.test_registry import a_gate, a_site
+from tests.provisioning.registry.test_registry import a_gate, a_site
 
 NOW = datetime(2026, 11, 27, 3, 30, tzinfo=UTC)
 SPAN = (NOW - timedelta(days=2), NOW)
@@ -64,9 +64,9 @@ def heard(path: Path, *words: tuple[str, str, timedelta, Any], passages: tuple[t
     return path
 
 
-def report(registry: Registry, events: Path | None) -> figures.Figures:
-    """Its figures."""
-    return figures.figures(facts.read(registry, events, SPAN), NOW, timedelta(hours=24))
+def report(registry: Registry, events: Path | None) -> summary.Figures:
+    """Its summary."""
+    return summary.figures(known.read(registry, events, SPAN), NOW, timedelta(hours=24))
 
 
 HEALTH = {"version": "0.1.0", "clock": "synced", "decisions": 90, "unreadable": {"blurred": 8, "glare": 2}, "disk_free_bytes": 8 << 30}
@@ -110,7 +110,7 @@ def test_the_figures_are_those_that_one_counts_by_hand(registry: Registry, tmp_p
     assert (found.rates[0].gate.id, found.rates[0].share) == (gone.id, 0.5)
     assert found.share == pytest.approx(230 / 300)
     assert {moment.hour: pair for moment, pair in found.hours.items()} == {6: (2, 1), 7: (0, 1)}
-    assert {name: [one.id for one in list_] for name, list_ in found.troubles.items()} == {name: [ending.id] for name in figures.TROUBLES}
+    assert {name: [one.id for one in list_] for name, list_ in found.troubles.items()} == {name: [ending.id] for name in summary.TROUBLES}
     assert [one.id for one in found.strangers] == ["gstranger"]
     assert (found.damaged, found.heard) == (1, True)
     (commune,) = found.communes.values()
@@ -173,8 +173,8 @@ def test_nothing_of_a_person_is_in_any_form_of_it(registry: Registry, tmp_path: 
     """Not even the keyed hash."""
     gate(registry, GateState.IN_SERVICE)
     events = heard(tmp_path / "events.sqlite", passages=(("2026-11-27T00:00:00Z", "in"),))
-    read = facts.read(registry, events, SPAN)
-    found = figures.figures(read, NOW, timedelta(hours=24))
+    read = known.read(registry, events, SPAN)
+    found = summary.figures(read, NOW, timedelta(hours=24))
     whole = page.page(found) + rows.table(read, NOW, timedelta(hours=24)) + bytes(sheet.report(found).output())
     assert SUBJECT.encode() not in whole
     assert found.hours
@@ -184,7 +184,7 @@ def test_the_table_reads_back_and_calculates_nothing(registry: Registry, tmp_pat
     """One row a gate, Vietnamese marks whole, and no formula."""
     one = gate(registry, GateState.IN_SERVICE, 80, "=1+1 Trường ẩm")
     events = heard(tmp_path / "events.sqlite", (one.id, "health", timedelta(hours=1), {**HEALTH, "version": "@x"}))
-    content = rows.table(facts.read(registry, events, SPAN), NOW, timedelta(hours=24))
+    content = rows.table(known.read(registry, events, SPAN), NOW, timedelta(hours=24))
     assert content.startswith(b"\xef\xbb\xbf")
     (row,) = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     assert (row["gate"], row["site_name"], row["version"]) == (one.id, "'=1+1 Trường ẩm", "'@x")
@@ -228,4 +228,4 @@ def test_the_command_writes_all_three_and_says_what_is_wrong(
 def test_silent_is_who_ought_to_speak_and_does_not(state: str, ago: float, *, silent: bool) -> None:
     """By the clock, to the minute."""
     known = Known("g", state=state, seen=NOW - timedelta(hours=ago))
-    assert figures.is_silent(known, NOW, timedelta(hours=24)) is silent
+    assert summary.is_silent(known, NOW, timedelta(hours=24)) is silent

@@ -20,12 +20,12 @@ from device.gate import Gate as Program
 from device.settings.desired import Desired, open_desired
 from device.workbench import people
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
-from device.workbench.scenes import View, scene
+from device.workbench.scenes import Pose, scene
 from provisioning.broker import mosquitto
 from provisioning.registry.tables import Gate, GateState, Sent
 from tests.gate.test_whole_gate import turning, until
+from tests.provisioning.card.test_writer import pi_card
 from tests.provisioning.enrolment_kit import Province, on_this_machine, run
-from tests.provisioning.test_card import pi_card
 from tests.provisioning.test_town import commands
 
 POLICY: Final = """\
@@ -60,7 +60,7 @@ def faces(folder: Path) -> Path:
     noise = np.random.default_rng(3)
     for number, person in enumerate((WORKER, None, STRANGER, None)):
         payloads = [] if person is None else [people.citizen_card(person)]
-        picture = scene(payloads, View(px_per_module=4), noise, (640, 480)) if payloads else np.full((480, 640), 200, np.uint8)
+        picture = scene(payloads, Pose(px_per_module=4), noise, (640, 480)) if payloads else np.full((480, 640), 200, np.uint8)
         for again in range(4):
             Image.fromarray(picture).save(folder / f"{number}{again}.png")
     return folder

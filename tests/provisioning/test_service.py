@@ -12,18 +12,18 @@ from PIL import Image
 
 from device.core import wire
 from device.core.types import ClockReading
-from device.edges.broker.messages import Arrived
+from device.edges.broker.values import Arrived
 from device.edges.certificate.enrol import Places
-from device.edges.keys.trust import Signs, load_province
+from device.edges.keys.trust_files import Signs, load_province
 from device.edges.machine.clock import SystemClock
 from device.edges.orders.book import OrderBook
-from device.edges.orders.by_camera import Commissioner, Site
+from device.edges.orders.by_camera import Commissioner, Surroundings
 from device.settings import commissioned
 from provisioning.cli import main
 from provisioning.registry.tables import Gate, GateState
+from tests.provisioning.broker.test_mosquitto import gate as at_broker
 from tests.provisioning.enrolment_kit import PHRASE, Province, enrolled_gate, run
-from tests.provisioning.test_brokers import gate as at_broker
-from tests.provisioning.test_paper import decode
+from tests.provisioning.paper.test_sheets import decode
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def hold_up(places: Places, payload: bytes) -> str:
     config = commissioned.load(places.etc / "gate.toml")
     facts: list[wire.AuditFact] = []
     clock = SystemClock()
-    site = Site(config, load_province(config.trust.province, Signs.ORDERS), "", lambda: clock.floor_ns, facts.append)
+    site = Surroundings(config, load_province(config.trust.province, Signs.ORDERS), "", lambda: clock.floor_ns, facts.append)
     gate = Commissioner(site, OrderBook(config.trust.orders / "camera"))
     gate.open(0)
     facts.clear()

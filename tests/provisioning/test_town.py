@@ -20,8 +20,8 @@ import provisioning
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from provisioning.cli import main, program
 from provisioning.desk.desk import Desk, Settings
+from tests.provisioning.card.test_writer import pi_card
 from tests.provisioning.enrolment_kit import PHRASE
-from tests.provisioning.test_card import pi_card
 
 
 @pytest.mark.usefixtures("slow_passphrase")

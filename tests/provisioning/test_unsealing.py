@@ -27,15 +27,15 @@ from device.core.types import SubjectClass
 from device.edges.keys.seal import HpkeSealer
 from device.gate import SEAL_INFO, Gate
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
-from device.workbench.scenes import View, scene
+from device.workbench.scenes import Pose, scene
 from device.workbench.stage import GATE_ID, Stage, collector
 from provisioning.authority.authority import Authority, make
 from provisioning.cli import main
-from provisioning.province.store import SqliteStore
-from provisioning.registry.store import Registry
-from provisioning.unsealing.contacts import Contact, Passing, Presence, contacts, presences
+from provisioning.province.event_store import SqliteStore
+from provisioning.registry.registry import Registry
+from provisioning.unsealing.contacts import Contact, Passing, Stay, contacts, presences
 from tests.gate.test_whole_gate import turning, until
-from tests.provisioning.test_registry import a_site
+from tests.provisioning.registry.test_registry import a_site
 
 PHRASE: Final = "ba bon nam sau"
 REASON: Final = "Công văn 12/SYT, bác sĩ Thử"
@@ -238,7 +238,7 @@ def test_what_a_real_gate_sealed_and_the_collector_kept_is_opened(
     frames = tmp_path / "frames"
     frames.mkdir()
     card = f"{A}||Đặng Thị Quỳnh Mẫu|01021990|Nữ|Pleiku, Gia Lai|15042021".encode()
-    Image.fromarray(scene([card], View(), np.random.default_rng(1), (700, 700))).save(frames / "1.png")
+    Image.fromarray(scene([card], Pose(), np.random.default_rng(1), (700, 700))).save(frames / "1.png")
     port = free_port()
     broker = MosquittoProcess(tmp_path, port, f"listener {port} {LOOPBACK}\nallow_anonymous true\n")
     sections: dict[str, dict[str, Any]] = {
@@ -278,7 +278,7 @@ passings = st.lists(
 )
 
 
-def by_hand(everybody: list[Presence], person: str, least_s: float) -> list[tuple[str, float, float]]:
+def by_hand(everybody: list[Stay], person: str, least_s: float) -> list[tuple[str, float, float]]:
     """Every pair, looked at."""
     found = []
     for own in everybody:
@@ -304,7 +304,7 @@ def test_no_pair_is_forgotten_and_none_invented(passed: list[Passing], least_s: 
 @given(passings)
 def test_a_presence_is_no_longer_than_a_stay_and_never_overlaps_itself(passed: list[Passing]) -> None:
     """Whoever enters twice without leaving has left in between."""
-    by_person: dict[str, list[Presence]] = {}
+    by_person: dict[str, list[Stay]] = {}
     for one in presences(passed, 100.0):
         assert 0 <= one.end_s - one.start_s <= 100.0
         by_person.setdefault(one.subject, []).append(one)

@@ -18,7 +18,7 @@ from device.core.rules import ListUse, Reliance, Standing
 from device.core.types import Direction, Verdict
 from device.errors import ConfigError
 from device.settings.checks import check_files, check_needed
-from device.settings.rules import rules
+from device.settings.rules_from_config import rules
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

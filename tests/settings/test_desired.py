@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.config import GateConfig
-from device.edges.broker.downlink import Verdict
+from device.edges.broker.downlink import ConfigVerdict
 from device.settings import desired as module
 from device.settings.desired import STARTS_LIMIT, TRIAL_NS, WELL_NS, Desired, open_desired
 from device.workbench.stage import GATE_ID, Stage
@@ -54,11 +54,11 @@ def test_a_configuration_is_in_force_after_the_next_start_and_reported(stage: St
     before = stage.config_path.read_bytes()
     desired, config = start(stage)
     assert (config.policy.duplicate_window_s, desired.report()) == (5.0, None)
-    assert desired.take(order(3, policy={"duplicate_window_s": 9})) == Verdict(3, "applied")
+    assert desired.take(order(3, policy={"duplicate_window_s": 9})) == ConfigVerdict(3, "applied")
     assert restarts(desired)
     desired, config = start(stage)
     assert config.policy.duplicate_window_s == 9.0
-    assert desired.report() == Verdict(3, "applied")
+    assert desired.report() == ConfigVerdict(3, "applied")
     assert not restarts(desired)
     assert stage.config_path.read_bytes() == before
 
@@ -70,7 +70,7 @@ def test_the_same_again_changes_nothing(stage: Stage) -> None:
     desired.take(payload)
     desired, _ = start(stage)
     prove(desired)
-    assert desired.take(payload) == Verdict(3, "applied")
+    assert desired.take(payload) == ConfigVerdict(3, "applied")
     assert not restarts(desired)
 
 
@@ -128,8 +128,8 @@ def test_a_configuration_that_cuts_the_gate_off_is_taken_back(stage: Stage) -> N
     desired, config = start(stage)
     assert config.broker is not None
     assert config.broker.port == 1884
-    assert desired.report() == Verdict(3, "rolled_back", ("cut_off",))
-    assert desired.take(bad) == Verdict(3, "rolled_back", ("cut_off",))
+    assert desired.report() == ConfigVerdict(3, "rolled_back", ("cut_off",))
+    assert desired.take(bad) == ConfigVerdict(3, "rolled_back", ("cut_off",))
     assert not restarts(desired)
     assert desired.take(order(4, policy={"duplicate_window_s": 7})).status == "applied"
 
@@ -154,7 +154,7 @@ def test_a_program_that_does_not_come_up_goes_back_by_itself(stage: Stage) -> No
         assert start(stage)[1].policy.duplicate_window_s == 8.0
     desired, config = start(stage)
     assert config.policy.duplicate_window_s == 5.0
-    assert desired.report() == Verdict(2, "rolled_back", ("did_not_start",))
+    assert desired.report() == ConfigVerdict(2, "rolled_back", ("did_not_start",))
 
 
 def test_one_that_the_file_no_longer_bears_is_taken_back(stage: Stage) -> None:
@@ -167,7 +167,7 @@ def test_one_that_the_file_no_longer_bears_is_taken_back(stage: Stage) -> None:
     desired, config = start(stage)
     assert config.broker is not None
     assert config.broker.retry_min_s == 2.0
-    assert desired.report() == Verdict(2, "rolled_back", ("unusable",))
+    assert desired.report() == ConfigVerdict(2, "rolled_back", ("unusable",))
 
 
 @pytest.mark.parametrize("name", ["current.json", "note.json", "previous.json"])
@@ -192,7 +192,7 @@ def test_a_full_card_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPat
     desired, _ = start(stage)
     with monkeypatch.context() as patch:
         patch.setattr(module, "replace_durably", full)
-        assert desired.take(order(2, policy={"duplicate_window_s": 8})) == Verdict(2, "rejected", ("storage",))
+        assert desired.take(order(2, policy={"duplicate_window_s": 8})) == ConfigVerdict(2, "rejected", ("storage",))
     assert start(stage)[1].policy.duplicate_window_s == 5.0
     assert desired.take(order(2, policy={"duplicate_window_s": 8})).status == "applied"
 

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from device.cli import main
-from device.workbench import foreign, people
-from device.workbench.scenes import View, scene
+from device.workbench import foreign_codes, people
+from device.workbench.scenes import Pose, scene
 
 RNG = people.seeded(11)
 PERSON, OTHER = people.people(2, RNG)
-PAYMENT = foreign.payment_code("0123456789")
+PAYMENT = foreign_codes.payment_code("0123456789")
 
 
 def save(path: Path, *payloads: bytes) -> None:
     """A picture in which these codes are held up."""
-    Image.fromarray(scene(payloads, View(px_per_module=4), np.random.default_rng(1), (800, 600))).save(path)
+    Image.fromarray(scene(payloads, Pose(px_per_module=4), np.random.default_rng(1), (800, 600))).save(path)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 from device.cli import main
 from device.workbench import bench, bench_start, parade
 from device.workbench.people import citizen_card, people, seeded
-from device.workbench.scenes import View, scene
+from device.workbench.scenes import Pose, scene
 from device.workbench.stage import Stage, stop_process
 
 
@@ -31,7 +31,7 @@ def test_the_demo_brings_all_that_it_recorded_to_the_province(capsys: pytest.Cap
 
 def test_the_demo_looks_at_a_folder_of_your_own_and_names_what_is_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Bad files are skipped; people read the closing words, in lines since this is no terminal."""
-    picture = scene([citizen_card(people(1, seeded(1))[0])], View(px_per_module=4), np.random.default_rng(1), (640, 480))
+    picture = scene([citizen_card(people(1, seeded(1))[0])], Pose(px_per_module=4), np.random.default_rng(1), (640, 480))
     Image.fromarray(picture).save(tmp_path / "card.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     (tmp_path / "empty.jpg").touch()

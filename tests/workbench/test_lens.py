@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from device.eye.ladder import make_ladder
-from device.workbench.lens import Lens, Place, through
+from device.workbench.lens import CodePlace, Lens, through
 from device.workbench.people import citizen_card, people, seeded
-from device.workbench.scenes import Look, View, scene
+from device.workbench.scenes import Carriage, Pose, scene
 
 STEP = np.zeros((120, 200), np.float32)
 STEP[:, 100:] = 200
@@ -20,7 +20,7 @@ CARD = citizen_card(people(1, seeded(4))[0])
 def seen(lens: Lens, light: np.typing.NDArray[np.float32] = STEP, *, shines: bool = False) -> np.typing.NDArray[np.float32]:
     """An edge between dark and light."""
     whole = np.ones(light.shape, np.bool_) if shines else None
-    return through(lens, light, [Place((100.0, 60.0), 80.0, whole)], np.random.default_rng(1))
+    return through(lens, light, [CodePlace((100.0, 60.0), 80.0, whole)], np.random.default_rng(1))
 
 
 def rise_px(picture: np.typing.NDArray[np.float32]) -> int:
@@ -71,19 +71,19 @@ def test_glare_adds_light_near_the_code_and_a_skew_moves_rows() -> None:
 
 
 HARD = {
-    "inverted": View(px_per_module=4, look=Look.PHONE, inverted=True),
-    "mirrored": View(px_per_module=4, mirrored=True),
-    "bent": View(px_per_module=4, bend=60),
-    "turned by 45 degrees and tilted": View(px_per_module=3.5, turn_deg=45, tilt_deg=35),
-    "pale and shaded": View(px_per_module=3.5, contrast=0.2, shade=0.7, noise=2),
-    "dim": View(px_per_module=3.5, lens=Lens(light=0.15, photons=900)),
-    "moving": View(px_per_module=4, lens=Lens(smear_px=3, skew_px=25)),
-    "out of focus": View(px_per_module=4, lens=Lens(defocus_px=2)),
-    "partly covered": View(px_per_module=4, covered=0.18, look=Look.BADGE, error="Q"),
-    "a weak highlight": View(px_per_module=4, lens=Lens(glare=0.5)),
-    "faintly banded": View(px_per_module=4, look=Look.PHONE, lens=Lens(band_depth=0.5, band_rows=150)),
-    "through a bad file": View(px_per_module=3.5, lens=Lens(jpeg=25)),
-    "small": View(px_per_module=1.8, contrast=0.6, lens=Lens(photons=900)),
+    "inverted": Pose(px_per_module=4, look=Carriage.PHONE, inverted=True),
+    "mirrored": Pose(px_per_module=4, mirrored=True),
+    "bent": Pose(px_per_module=4, bend=60),
+    "turned by 45 degrees and tilted": Pose(px_per_module=3.5, turn_deg=45, tilt_deg=35),
+    "pale and shaded": Pose(px_per_module=3.5, contrast=0.2, shade=0.7, noise=2),
+    "dim": Pose(px_per_module=3.5, lens=Lens(light=0.15, photons=900)),
+    "moving": Pose(px_per_module=4, lens=Lens(smear_px=3, skew_px=25)),
+    "out of focus": Pose(px_per_module=4, lens=Lens(defocus_px=2)),
+    "partly covered": Pose(px_per_module=4, covered=0.18, look=Carriage.BADGE, error="Q"),
+    "a weak highlight": Pose(px_per_module=4, lens=Lens(glare=0.5)),
+    "faintly banded": Pose(px_per_module=4, look=Carriage.PHONE, lens=Lens(band_depth=0.5, band_rows=150)),
+    "through a bad file": Pose(px_per_module=3.5, lens=Lens(jpeg=25)),
+    "small": Pose(px_per_module=1.8, contrast=0.6, lens=Lens(photons=900)),
 }
 
 
@@ -107,5 +107,5 @@ def test_the_largest_of_the_codes_people_hold_up_are_read() -> None:
     """Version 25 and its kind: as many bytes as a payload may have room for."""
     for length in (10, 100, 400, 800, 997):
         payload = bytes(48 + at % 75 for at in range(length))
-        frame = scene([payload], replace(View(px_per_module=4.5), error="L", look=Look.PHONE), np.random.default_rng(length))
+        frame = scene([payload], replace(Pose(px_per_module=4.5), error="L", look=Carriage.PHONE), np.random.default_rng(length))
         assert [reading.payload for reading in make_ladder().live(frame, 0).readings] == [payload]

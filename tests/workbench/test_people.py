@@ -7,7 +7,7 @@ from collections import Counter
 from random import Random
 
 from device.core.types import PAYLOAD_LIMIT_BYTES, Sex
-from device.workbench.foreign import foreign_codes
+from device.workbench.foreign_codes import foreign_codes
 from device.workbench.people import PAPERS, citizen_card, national_qr, people, seeded
 from device.workbench.symbols import modules
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from device.core.credentials.cbor import BadCbor
 from device.core.credentials.cose import claims
-from device.core.types import Assurance, Claim, Credential, Kind, SubjectClass
+from device.core.types import Assurance, Credential, Kind, SignedTerms, SubjectClass
 
 if TYPE_CHECKING:
     from device.core.credentials.cbor import Cbor
@@ -51,7 +51,7 @@ def claims_of(subject: bytes, expires_s: int, role: int, zone: int) -> dict[int,
 def site_badge(token: Sign1, key: TrustedKey) -> Credential:
     """The holder of a verified badge. Raises BadCbor where a claim is missing or of another form."""
     subject, expires_s, role, zone = _claims(token)
-    claim = Claim(key.not_before_s, min(expires_s, key.not_after_s), role, zone)
+    claim = SignedTerms(key.not_before_s, min(expires_s, key.not_after_s), role, zone)
     return Credential(Kind.SITE_BADGE, "1", SubjectClass.BADGE, subject.hex(), assurance=Assurance.SIGNED, claim=claim)
 
 
@@ -59,7 +59,7 @@ def phone_code(token: Sign1, key: TrustedKey) -> Credential:
     """The holder of a verified phone code; the same person as on the badge with the same number."""
     subject, expires_s, role, zone = _claims(token)
     made_s = expires_s - PHONE_LIFE_S
-    claim = Claim(
+    claim = SignedTerms(
         max(made_s - PERIOD_S, key.not_before_s),
         min(expires_s, key.not_after_s),
         role,

@@ -15,7 +15,7 @@ from device.core.credentials import dates
 from device.core.credentials.cbor import BadCbor
 from device.core.credentials.cose import claims
 from device.core.credentials.text import is_name
-from device.core.types import Assurance, Claim, Credential, Health, HealthEvent, Kind, SubjectClass
+from device.core.types import Assurance, Credential, HealthEvent, HealthStatement, Kind, SignedTerms, SubjectClass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,21 +81,21 @@ def certificate(token: Sign1, key: TrustedKey) -> Credential:
         name=_name(content),
         birth=dates.from_iso(dob) if isinstance(dob := content.get("dob"), str) and dob else None,
         assurance=Assurance.SIGNED,
-        claim=Claim(max(issued_s, key.not_before_s), min(expires_s, key.not_after_s)),
+        claim=SignedTerms(max(issued_s, key.not_before_s), min(expires_s, key.not_after_s)),
         health=_health(_GROUPS[groups[0]], entry),
     )
 
 
-def _health(event: HealthEvent, entry: Mapping[Cbor, Cbor]) -> Health:
+def _health(event: HealthEvent, entry: Mapping[Cbor, Cbor]) -> HealthStatement:
     if event is HealthEvent.VACCINATION:
         given, needed = entry.get("dn"), entry.get("sd")
         if type(given) is not int or type(needed) is not int:
             raise BadCbor("doses")
-        return Health(event, _moment(_text(entry, "dt")), complete=0 < needed <= given)
+        return HealthStatement(event, _moment(_text(entry, "dt")), complete=0 < needed <= given)
     if event is HealthEvent.TEST:
         negative = _text(entry, "tr") == _NEGATIVE
-        return Health(event, _moment(_text(entry, "sc")), negative=negative, rapid=_text(entry, "tt") == _RAPID)
-    return Health(event, _moment(_text(entry, "fr")))
+        return HealthStatement(event, _moment(_text(entry, "sc")), negative=negative, rapid=_text(entry, "tt") == _RAPID)
+    return HealthStatement(event, _moment(_text(entry, "fr")))
 
 
 def _name(content: Mapping[Cbor, Cbor]) -> str | None:

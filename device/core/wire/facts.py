@@ -47,7 +47,7 @@ class Fact(Said):
         return self.model_dump(mode="json", exclude_none=True, exclude={"prev"})
 
 
-class ListUse(Said):
+class ListInUse(Said):
     """A list of persons that a decision could rest on."""
 
     name: Name
@@ -77,7 +77,7 @@ class Checkin(Fact):
     site: Name
     policy: Version
     """Which version of the site's rules decided."""
-    lists: tuple[ListUse, ...] = ()
+    lists: tuple[ListInUse, ...] = ()
     warnings: tuple[Code, ...] = ()
     """Content of the code that is implausible but possible. Refuses nobody."""
     decide_ms: Amount
@@ -139,7 +139,7 @@ class ClockStep(Fact):
     """How far it moved; positive is forward."""
 
 
-class Clock(Fact):
+class ClockKnown(Fact):
     """How the time is known changed."""
 
     what: Literal["clock"] = "clock"
@@ -246,7 +246,7 @@ AuditFact = (
     | Gap
     | DeadLetter
     | ClockStep
-    | Clock
+    | ClockKnown
     | EyeLost
     | EyeBack
     | CameraView
@@ -277,7 +277,7 @@ def checkin_data(
     terms: Terms,
     *,
     decide_ms: float,
-    lists: Many[ListUse] = (),
+    lists: Many[ListInUse] = (),
     sealed: str | None = None,
     payload_length: int | None = None,
     payload_digest: str | None = None,

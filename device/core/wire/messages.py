@@ -26,7 +26,7 @@ from device.core.wire.base import (
     Version,
     compact,
 )
-from device.core.wire.facts import CommandStatus, ConfigStatus, ListUse
+from device.core.wire.facts import CommandStatus, ConfigStatus, ListInUse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ Range = Annotated[list[Seq], Field(min_length=2, max_length=2)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
-class State(Said):
+class StateMessage(Said):
     """Whether the gate is connected. Retained; the offline form is also the connection's will."""
 
     online: bool
@@ -55,7 +55,7 @@ class State(Said):
     """The connection's start, by the gate's own clock."""
 
 
-class Hello(Said):
+class HelloMessage(Said):
     """The first message of a connection: what the gate holds, so that the province can answer with acks, configuration and commands."""
 
     session: Uuid
@@ -68,7 +68,7 @@ class Hello(Said):
     version: Version
     config: Version | None = None
     """Version of the configuration in force."""
-    lists: tuple[ListUse, ...] = ()
+    lists: tuple[ListInUse, ...] = ()
     clock: ClockState | None = None
 
 
@@ -92,7 +92,7 @@ class Percentiles(Said):
     p99: Amount | None = None
 
 
-class Lane(Said):
+class LaneFigures(Said):
     """Events waiting in one lane."""
 
     depth: Count
@@ -100,16 +100,16 @@ class Lane(Said):
     """Age of the oldest."""
 
 
-class Health(Said):
+class HealthMessage(Said):
     """How the gate is. What is not fitted or not known is absent."""
 
     time: Time
     version: Version
     boot: Annotated[str, Field(min_length=1, max_length=64)]
     session: Uuid
-    live: Lane | None = None
+    live: LaneFigures | None = None
     """Events of the last minute that the province has not confirmed; counted at most."""
-    backlog: Lane | None = None
+    backlog: LaneFigures | None = None
     """Older ones."""
     published: Count
     """Events taken by the broker since the program started, resent ones counted again."""
@@ -154,7 +154,7 @@ class Health(Said):
     clock: ClockState | None = None
     certificate_days: int | None = None
     """Days until the gate's certificate expires; negative when it has."""
-    lists: tuple[ListUse, ...] | None = None
+    lists: tuple[ListInUse, ...] | None = None
     config: Version | None = None
     uptime_s: Amount | None = None
     restarts: Count | None = None

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from device.config import BrokerSection
 from device.core import wire
 from device.core.types import Json
-from device.edges.broker.messages import Peer, Publication, Subscription, Will
 from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Peer, Publication, Subscription, Will
 from device.ports import Bounds, Clock
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,9 @@ class Herald:
     def state(self, session: str, *, online: bool, retain: bool = True) -> Publication:
         """Whether the gate is connected; offline it is the will, too."""
         now = self._clock.reading()
-        state = wire.State(online=online, session=session, boot=now.boot_id, version=self._about.version, since=wire.time_text(now.wall_ns))
+        state = wire.StateMessage(
+            online=online, session=session, boot=now.boot_id, version=self._about.version, since=wire.time_text(now.wall_ns)
+        )
         return Publication(object(), wire.up(self._gate, "state"), wire.encode(state), retain=retain)
 
     def peer(self, broker: BrokerSection, session: str, *, retain: bool, lists: Sequence[str] = ()) -> Peer:
@@ -79,7 +81,7 @@ class Herald:
             "version": self._about.version,
             "config": self._about.applied,
         }
-        payload = self._gathered(wire.Hello, own, self._about.hello())
+        payload = self._gathered(wire.HelloMessage, own, self._about.hello())
         return Publication(object(), wire.up(self._gate, "hello"), payload, expiry_s=HELLO_EXPIRY_S)
 
     def health(self, session: str, figures: Mapping[str, Json]) -> Publication:
@@ -92,7 +94,7 @@ class Herald:
             "session": session,
             **figures,
         }
-        payload = self._gathered(wire.Health, own, {"config": self._about.applied, **self._about.health()})
+        payload = self._gathered(wire.HealthMessage, own, {"config": self._about.applied, **self._about.health()})
         return Publication(object(), wire.up(self._gate, "health"), payload, qos=0, expiry_s=self._health_expiry_s)
 
     def _gathered(self, model: type[wire.Said], own: Mapping[str, Json], given: Mapping[str, Json]) -> bytes:

@@ -30,8 +30,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from device.core.mqtt_bytes import last_word
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed
 from device.edges.broker.tls import failure_of, tls_failure_of
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed
 from device.edges.machine.systemd import name_thread
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from device.core import wire
 from device.core.orders import Refusal
 from device.core.types import ClockReading
-from device.edges.broker.messages import Publication
 from device.edges.broker.notices import Notices
+from device.edges.broker.values import Publication
 from device.edges.lists.fetch import ListFetcher
 from device.edges.orders.desk import OrderDesk
 
@@ -25,7 +25,7 @@ REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ConfigVerdict:
     """What became of a desired configuration: the version asked for, how it stands, and why."""
 
     desired: int | None
@@ -44,7 +44,7 @@ class Downlink:
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self.desk: OrderDesk | None = None
         self.fetcher: ListFetcher | None = None
-        self.take_config: Callable[[bytes], Verdict] | None = None
+        self.take_config: Callable[[bytes], ConfigVerdict] | None = None
         self.refused = 0
 
     def answers(self, now: ClockReading) -> list[Publication]:
@@ -84,12 +84,12 @@ class Downlink:
         self._note_config(verdict)
         return self.report(verdict)
 
-    def _note_config(self, verdict: Verdict) -> None:
+    def _note_config(self, verdict: ConfigVerdict) -> None:
         version = verdict.desired
         reason = verdict.errors[0] if verdict.errors else None
         self._record(("config", str(version), str(reason)), wire.ConfigFate(version=version, status=verdict.status, reason=reason))
 
-    def report(self, verdict: Verdict) -> Publication:
+    def report(self, verdict: ConfigVerdict) -> Publication:
         """What the gate says of a configuration."""
         report = wire.ConfigReport(desired=verdict.desired, applied=self._applied, status=verdict.status, errors=verdict.errors)
         return Publication(object(), wire.up(self._gate, "config"), wire.encode(report), retain=True)
@@ -113,8 +113,8 @@ class Downlink:
             log.warning("from the province: %s %s (%s)", *key)
 
 
-def _not_enabled(payload: bytes) -> Verdict:
+def _not_enabled(payload: bytes) -> ConfigVerdict:
     desired = wire.read(wire.DesiredConfig, payload)
     if isinstance(desired, wire.Unreadable):
-        return Verdict(None, "rejected", ("malformed",))
-    return Verdict(desired.version, "rejected", ("not_enabled",))
+        return ConfigVerdict(None, "rejected", ("malformed",))
+    return ConfigVerdict(desired.version, "rejected", ("not_enabled",))

@@ -10,7 +10,7 @@ from device.core.broker_codes import Fate, Retry
 from device.core.pacing import Bucket
 from device.core.sending import Hold
 from device.core.types import JsonObject
-from device.edges.broker.messages import Ended
+from device.edges.broker.values import Ended
 from device.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Notices:
         return True
 
 
-class Standing:
+class LineHistory:
     """What was last said about the broker at ``place``."""
 
     def __init__(self, place: str, notices: Notices) -> None:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from device.core import broker_codes, wire
 from device.core.broker_codes import Fate
 from device.core.pacing import Backoff
-from device.core.sending import LIVE_AGE_S, Lane, Outcome, Pick, Window
+from device.core.sending import LIVE_AGE_S, Lane, Outcome, Pick, SendWindow
 from device.core.spans import spans
 from device.core.types import Channel, Json
-from device.edges.broker.messages import Connected, Publication
 from device.edges.broker.outbox_pages import Feed
+from device.edges.broker.values import Connected, Publication
 from device.ports import Bounds, Clock, Outbox, Outgoing
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Sender:
         self._refreshed_s = -math.inf
         self._settled: list[int] = []
         self._settled_s = math.inf
-        self.window = Window(settled_by_broker=settled_by_broker, backlog_per_s=backlog_per_s, busy=busy)
+        self.window = SendWindow(settled_by_broker=settled_by_broker, backlog_per_s=backlog_per_s, busy=busy)
         self._feed = Feed(outbox, self.window.knows)
         self.epoch = ""
         self.outdated = False

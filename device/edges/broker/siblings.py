@@ -24,8 +24,8 @@ from device.core import wire
 from device.core.pacing import STABLE_S, Backoff
 from device.core.types import ClockReading, Direction, Passage
 from device.edges.broker.connection import Connection
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscription
 from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscription
 from device.edges.machine.systemd import name_thread
 from device.ports import Clock
 
@@ -44,7 +44,7 @@ GOODBYE_S: Final = 1.0
 _TURN_S: Final = 0.5
 
 
-class Seen(wire.Heard):
+class SiblingPassage(wire.Heard):
     """One passage at another gate."""
 
     subject: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -199,8 +199,8 @@ class Siblings:
             if isinstance(word, Word) and word.fresh:
                 self._outbox.extend(self._own.values())
             return
-        seen = wire.read(Seen, message.payload)
-        if isinstance(seen, Seen):
+        seen = wire.read(SiblingPassage, message.payload)
+        if isinstance(seen, SiblingPassage):
             self._inbox.append(Passage(seen.subject, seen.direction, _ago(self._clock.reading(), seen.age_ms * 1_000_000)))
 
     def _speak(self, now_s: float) -> None:

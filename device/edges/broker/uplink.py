@@ -24,10 +24,10 @@ from device.core.pacing import STABLE_S, Backoff, Uniform
 from device.core.types import Json, JsonObject
 from device.edges.broker.announcements import About, Herald
 from device.edges.broker.connection import Connection
-from device.edges.broker.downlink import Downlink, Verdict
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Publication, Subscribed
-from device.edges.broker.notices import Notices, Standing, is_blamed, is_slow
+from device.edges.broker.downlink import ConfigVerdict, Downlink
+from device.edges.broker.notices import LineHistory, Notices, is_blamed, is_slow
 from device.edges.broker.sender import EventToken, Sender
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Publication, Subscribed
 from device.edges.lists.fetch import Ask, ListFetcher
 from device.edges.machine.systemd import name_thread
 from device.edges.orders.desk import OrderDesk
@@ -95,7 +95,7 @@ class MqttUplink:
         )
         self._herald = Herald(gate.id, about, clock, broker.health_every_s)
         self._notices = Notices(clock, audit)
-        self._standing = Standing(f"{broker.host}:{broker.port}", self._notices)
+        self._standing = LineHistory(f"{broker.host}:{broker.port}", self._notices)
         self._downlink = Downlink(gate.id, about.applied, self._notices)
         self._events: queue.SimpleQueue[tuple[Connection, Event] | News] = queue.SimpleQueue()
         self._news = threading.Event()
@@ -109,7 +109,7 @@ class MqttUplink:
         self._greeted = False
         self._control: deque[Publication] = deque()
         self._retain = True
-        self._report: Callable[[], Verdict | None] = lambda: None
+        self._report: Callable[[], ConfigVerdict | None] = lambda: None
         self._started_s = self._since_s = self._online_s = 0.0
         self._retry_at_s = self._record_at_s = self._health_at_s = self._look_at_s = 0.0
         self._tally = {"attempts": 0, "connects": 0, "bad_messages": 0, "record_errors": 0, "crashes": 0}
@@ -122,7 +122,7 @@ class MqttUplink:
         """Who fetches lists. To be told before ``start``."""
         self._downlink.fetcher = fetcher
 
-    def take_config(self, take: Callable[[bytes], Verdict], report: Callable[[], Verdict | None]) -> None:
+    def take_config(self, take: Callable[[bytes], ConfigVerdict], report: Callable[[], ConfigVerdict | None]) -> None:
         """Who judges desired configurations, and what became of the last one. To be told before ``start``."""
         self._downlink.take_config = take
         self._report = report

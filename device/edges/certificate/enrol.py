@@ -29,13 +29,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device import config as configuration
 from device.core import wire
 from device.core.pacing import Backoff
-from device.edges.broker.messages import Peer
 from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Peer
 from device.edges.certificate.exchange import (
     CERT,
     KEY,
     SITE_KEY,
-    Line,
+    ShortTalk,
     ask,
     chain_in,
     finish_swap,
@@ -47,7 +47,7 @@ from device.edges.certificate.exchange import (
     until_done,
 )
 from device.edges.keys.signer import load_signing_key
-from device.edges.keys.trust import Signs, load_province
+from device.edges.keys.trust_files import Signs, load_province
 from device.edges.machine.files import read_plain, replace_durably, sync_folder
 from device.edges.orders.by_camera import board_serial, forget
 from device.errors import EnrolmentRefused, KeyUnusable
@@ -127,7 +127,9 @@ def _attempt(places: Places, bundle: wire.Bundle) -> None:
     finish_swap(places.store)
     key = _own_key(places.store, bundle.claim)
     claim = TlsFiles(places.card / ROOT, places.card / CLAIM_CERT, places.card / CLAIM_KEY)
-    with Line(Peer(bundle.enrol_host, bundle.enrol_port, claim, bundle.claim, session_expiry_s=0), wire.enrol_down(bundle.claim)) as line:
+    with ShortTalk(
+        Peer(bundle.enrol_host, bundle.enrol_port, claim, bundle.claim, session_expiry_s=0), wire.enrol_down(bundle.claim)
+    ) as line:
         if key is not None:
             csr = base64.b64encode(request_of(bundle.gate, key)).decode()
             answer = ask(line, bundle.claim, wire.EnrolRequest(gate=bundle.gate, phase="request", csr=csr, board=board_serial()))
@@ -178,7 +180,7 @@ def _try_it(places: Places) -> None:
     broker = config.broker
     if broker is None:
         raise EnrolmentRefused(f"{places.card / CONFIG}: no [broker], so the new certificate cannot be tried")
-    with Line(Peer(broker.host, broker.port, tls, config.gate.id, session_expiry_s=0), None):
+    with ShortTalk(Peer(broker.host, broker.port, tls, config.gate.id, session_expiry_s=0), None):
         log.info("%s:%d takes the new certificate", broker.host, broker.port)
 
 

@@ -19,8 +19,8 @@ from cryptography.x509.oid import NameOID
 from device.core import broker_codes, wire
 from device.core.pacing import Backoff
 from device.edges.broker.connection import Connection
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
-from device.edges.keys.chain import check_chain
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
+from device.edges.keys.certificate_chain import check_chain
 from device.edges.keys.seal import SealBroken, open_sealed
 from device.edges.machine.files import replace_durably, sync_folder
 from device.errors import EnrolmentRefused
@@ -76,7 +76,7 @@ def request_of(gate: str, key: ec.EllipticCurvePrivateKey) -> bytes:
     return made.public_bytes(serialization.Encoding.DER)
 
 
-def ask(line: Line, asker: str, asked: wire.EnrolRequest) -> wire.EnrolAnswer:
+def ask(line: ShortTalk, asker: str, asked: wire.EnrolRequest) -> wire.EnrolAnswer:
     """Say the request and wait for its answer. Raises EnrolmentRefused, NotNow."""
     line.say(wire.enrol_up(asker), wire.encode(asked))
     digest = hashlib.sha256(base64.b64decode(asked.csr or "")).hexdigest()
@@ -127,7 +127,7 @@ def finish_swap(store: Path) -> None:
         sync_folder(store)
 
 
-class Line:
+class ShortTalk:
     """One connection for a few messages."""
 
     def __init__(self, peer: Peer, topic: str | None) -> None:

@@ -20,7 +20,7 @@ from typing import IO, Final
 
 from device.config import GateConfig
 from device.confinement import WIPING
-from device.core.link import DATAGRAM_LIMIT_BYTES, PARENT_VARIABLE, BadDatagram, Beat, Glimpse, Message, Trouble, decode
+from device.core.eye_messages import DATAGRAM_LIMIT_BYTES, PARENT_VARIABLE, BadDatagram, Beat, Glimpse, Message, Trouble, decode
 from device.core.types import Json, Sighting
 from device.edges.eye.child import Child, wait_readable
 from device.errors import ConfigError

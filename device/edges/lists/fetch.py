@@ -24,7 +24,7 @@ from typing import Final
 
 from device.core import wire
 from device.core.types import ClockReading
-from device.edges.keys.trust import Province
+from device.edges.keys.trust_files import Province
 from device.edges.lists.installed import GateList, digest_of
 from device.edges.machine.systemd import name_thread
 from device.ports import Clock

@@ -20,7 +20,7 @@ from device.core import wire
 from device.core.hash_lists import ENTRY_BYTES, Entries, applied, holds, is_snapshot
 from device.core.rules import Standing
 from device.core.types import ClockReading
-from device.edges.keys.trust import Province
+from device.edges.keys.trust_files import Province
 from device.edges.machine.files import read_plain, replace_durably, sync_folder
 
 log = logging.getLogger(__name__)
@@ -93,13 +93,13 @@ class GateList:
             return Standing.STALE
         return Standing.AGEING if age_ns >= self._ageing_ns else Standing.FRESH
 
-    def use(self, now: ClockReading) -> wire.ListUse:
+    def use(self, now: ClockReading) -> wire.ListInUse:
         """What a check-in says of the list."""
         manifest = self.manifest
         if manifest is None:
-            return wire.ListUse(name=self.name, version="missing")
+            return wire.ListInUse(name=self.name, version="missing")
         age_s = max(0, now.wall_ns // 1_000_000_000 - wire.seconds_of(manifest.issued)) if now.trusted else None
-        return wire.ListUse(name=self.name, version=str(manifest.version), age_s=age_s)
+        return wire.ListInUse(name=self.name, version=str(manifest.version), age_s=age_s)
 
     # ------------------------------------------------------------- loading and replacing
 

@@ -29,7 +29,7 @@ _NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OrderNote:
     """One order. ``told`` says that its end stands in the record."""
 
     id: str
@@ -57,15 +57,15 @@ class OrderBook:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def find(self, name: str) -> Line | None:
+    def find(self, name: str) -> OrderNote | None:
         """What is known of an order."""
         return self._lines.get(name)
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[OrderNote]:
         """All that is known."""
         return list(self._lines.values())
 
-    def write(self, line: Line) -> None:
+    def write(self, line: OrderNote) -> None:
         """Note it, durably. Raises OSError, and then nothing has changed; ValueError for an id that is no name."""
         if _NAME.fullmatch(line.id) is None:
             raise ValueError("not the id of an order")
@@ -85,18 +85,18 @@ class OrderBook:
         """Whether no further order can be noted."""
         return len(self._lines) >= BOOK_LIMIT
 
-    def _read(self) -> Iterator[Line]:
+    def _read(self) -> Iterator[OrderNote]:
         for path in sorted(self._folder.glob("*.json")):
             try:
                 yield _line(path.stem, json.loads(read_plain(path, _FILE_LIMIT_BYTES)))
             except (OSError, ValueError, KeyError, TypeError) as error:
                 # It was begun once: it must not be begun again because its page is damaged.
                 log.warning("what became of order %s cannot be read: %s", path.stem, type(error).__name__)
-                yield Line(path.stem, "unknown", "interrupted", 2**40, "unreadable")
+                yield OrderNote(path.stem, "unknown", "interrupted", 2**40, "unreadable")
 
 
-def _line(name: str, content: dict[str, object]) -> Line:
+def _line(name: str, content: dict[str, object]) -> OrderNote:
     expires_s, reason = content["expires_s"], content["reason"]
     if type(expires_s) is not int or not isinstance(reason, str | None):
         raise ValueError("not a line of the book")
-    return Line(name, str(content["name"]), _STATE.validate_python(content["state"]), expires_s, reason, bool(content["told"]))
+    return OrderNote(name, str(content["name"]), _STATE.validate_python(content["state"]), expires_s, reason, bool(content["told"]))

@@ -21,12 +21,12 @@ from device.core import wire
 from device.core.commissioning import SITE_KEY_INFO, CameraOrder, fault_of, order_of, token_of
 from device.core.credentials.cbor import BadCbor
 from device.core.types import ClockReading
-from device.edges.keys.chain import check_chain
+from device.edges.keys.certificate_chain import check_chain
 from device.edges.keys.seal import SealBroken, open_sealed_bytes
 from device.edges.keys.signer import load_signing_key
-from device.edges.keys.trust import Province
+from device.edges.keys.trust_files import Province
 from device.edges.machine.files import replace_durably
-from device.edges.orders.book import Line, OrderBook
+from device.edges.orders.book import OrderBook, OrderNote
 from device.errors import KeyUnusable
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class _Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Surroundings:
     """What the commissioner needs to know. ``floor_ns`` asks for the latest moment that has certainly passed."""
 
     config: GateConfig
@@ -55,7 +55,7 @@ class Site:
 class Commissioner:
     """``ports.Orders``. The button's thread calls ``open``; all else is of the loop's thread."""
 
-    def __init__(self, site: Site, book: OrderBook) -> None:
+    def __init__(self, site: Surroundings, book: OrderBook) -> None:
         self._site = site
         self._book = book
         self._open_until_ns = 0
@@ -116,7 +116,7 @@ class Commissioner:
             raise _Refused("too_many_orders")
         files = self._files(order, payload)
         # Used from here on: an order that a power cut broke off is made anew, never read again.
-        self._book.write(Line(order.id.hex(), _name(order), "succeeded", order.expires_s, told=True))
+        self._book.write(OrderNote(order.id.hex(), _name(order), "succeeded", order.expires_s, told=True))
         folder = self._site.config.trust.commissioned
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for one, content in files:

@@ -16,8 +16,8 @@ from typing import Any, Final, TypeAlias
 from device.core import wire
 from device.core.orders import Order, Refusal, judge
 from device.core.types import ClockReading
-from device.edges.keys.trust import Province
-from device.edges.orders.book import Line, OrderBook
+from device.edges.keys.trust_files import Province
+from device.edges.orders.book import OrderBook, OrderNote
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class OrderDesk:
         self._book.tidy(now.wall_ns // 1_000_000_000)
         if self._book.full:
             return Refusal("too_many_orders")
-        line = Line(command.id, order.value, "executing", wire.seconds_of(command.expires))
+        line = OrderNote(command.id, order.value, "executing", wire.seconds_of(command.expires))
         try:
             self._book.write(line)
         except OSError as error:
@@ -139,7 +139,7 @@ class OrderDesk:
         except OSError as error:
             return Done("storage", error.strerror, failed=True)
 
-    def _end(self, line: Line, now: ClockReading, detail: str | None = None) -> None:
+    def _end(self, line: OrderNote, now: ClockReading, detail: str | None = None) -> None:
         try:
             self._book.write(line)
         except OSError as error:
@@ -147,7 +147,7 @@ class OrderDesk:
         self._say(line, now, detail)
         self._tell(line)
 
-    def _tell(self, line: Line) -> None:
+    def _tell(self, line: OrderNote) -> None:
         """Into the record, which reaches the province whatever becomes of this connection."""
         if not self._record(wire.CommandFate(id=line.id, order=line.name, state=line.state, reason=line.reason)):
             return
@@ -156,10 +156,10 @@ class OrderDesk:
         except (OSError, ValueError) as error:
             log.warning("that order %s was told cannot be noted, so it may be told again: %s", line.id, error)
 
-    def _say(self, line: Line, now: ClockReading, detail: str | None = None) -> None:
+    def _say(self, line: OrderNote, now: ClockReading, detail: str | None = None) -> None:
         state = wire.CommandState(id=line.id, state=line.state, time=wire.time_text(now.wall_ns), reason=line.reason, detail=detail)
         self._answers.append(state)
 
 
-def _after(line: Line, done: Done) -> Line:
+def _after(line: OrderNote, done: Done) -> OrderNote:
     return replace(line, state="failed" if done.failed else "succeeded", reason=done.reason)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from device.core.timeline import ClockState, stamp
 from device.core.types import ClockReading
 from device.core.wire import Gap, time_text
-from device.edges.record.rows import Record, Row, RowDamaged, RowKind, Sheet, State, reading_of
+from device.edges.record.rows import Leaf, Record, Row, RowDamaged, RowKind, RowState, reading_of
 from device.edges.record.store import Store, fact_record
 
 Cause = Literal["full", "retention"]
@@ -31,7 +31,7 @@ class Candidate:
     """A row that may have to go."""
 
     seq: int
-    state: State
+    state: RowState
     kind: RowKind
     at: ClockReading
     data: bytes
@@ -42,15 +42,15 @@ class Candidate:
         """From a row of these columns. A damaged one is taken as an old check-in: it has to go some day."""
         seq, state, kind, *at, data, sheet = row
         try:
-            return cls(seq, State(state), RowKind(kind), reading_of(at), data, sheet)
+            return cls(seq, RowState(state), RowKind(kind), reading_of(at), data, sheet)
         except ValueError:
-            return cls(seq, State.WAITING, RowKind.CHECKIN, _NOWHEN, b"", b"")
+            return cls(seq, RowState.WAITING, RowKind.CHECKIN, _NOWHEN, b"", b"")
 
     @property
     def body(self) -> bytes | None:
         """The frozen body, where there is one that is whole."""
         try:
-            return Sheet.unpack(self.sheet).body
+            return Leaf.unpack(self.sheet).body
         except RowDamaged:
             return None
 

@@ -34,8 +34,8 @@ from device.edges.record.reader import (
 )
 from device.edges.record.rows import Record, RowKind, pack_slot, uuid7
 from device.edges.record.schema import Connect, sqlite_connect
-from device.edges.record.store import Freezer, Item, Tally
-from device.edges.record.writer import GROUP, View, Writer
+from device.edges.record.store import Freezer, Item, RowCounts
+from device.edges.record.writer import GROUP, StoreView, Writer
 from device.errors import JournalError
 from device.ports import Bounds, Clock, Outgoing
 
@@ -116,7 +116,7 @@ class SqliteJournal:
     def stats(self) -> Mapping[str, Json]:
         """Counts, bytes, commit times in milliseconds and the state of the disk. Never waits for the disk."""
         writer, view = self._writer, self._writer.view
-        tally = Tally() if view is None else view.tally
+        tally = RowCounts() if view is None else view.tally
         dead, confirmed, used = (0, 0, 0) if view is None else (view.dead, view.confirmed, view.used_bytes)
         trouble = writer.trouble
         return {
@@ -243,7 +243,7 @@ class SqliteJournal:
         for callback in self._callbacks:
             callback()
 
-    def _view(self) -> View:
+    def _view(self) -> StoreView:
         if self._writer.view is None:
             raise JournalError("the record's file could not be opened yet")
         return self._writer.view

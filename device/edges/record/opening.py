@@ -27,7 +27,7 @@ from device.edges.machine.files import replace_durably, sync_folder
 from device.edges.record import schema, wal
 from device.edges.record.salvage import Salvaged, carry_over, insert
 from device.edges.record.schema import Connect
-from device.edges.record.store import Tally, fact_record
+from device.edges.record.store import RowCounts, fact_record
 
 ASIDE_KEPT: Final = 2
 CHECK_BYTES: Final = 32 * 1024 * 1024
@@ -206,7 +206,7 @@ def _examine(connection: sqlite3.Connection) -> dict[str, str]:
         raise Unusable("unfinished")
     try:
         meta = schema.read_meta(connection)
-        Tally(**json.loads(meta.get("tally", "{}")))
+        RowCounts(**json.loads(meta.get("tally", "{}")))
         uuid.UUID(meta["epoch"])
         schema.read_timeline(connection)
     except (KeyError, TypeError, ValueError) as error:
@@ -234,7 +234,7 @@ def _replace(path: Path, fresh: Path, connect: Connect, cause: str, now: ClockRe
         )
         rows = found.rows + 1
         insert(target, rows, fact_record(fact, now))
-        schema.write_meta(target, "tally", json.dumps(asdict(Tally(newest=rows, waiting=rows, unfrozen=rows))))
+        schema.write_meta(target, "tally", json.dumps(asdict(RowCounts(newest=rows, waiting=rows, unfrozen=rows))))
         target.execute("COMMIT")
     except BaseException:
         target.close()

@@ -13,7 +13,7 @@ from typing import Self
 
 from device.core.timeline import Stamp, stamp
 from device.core.types import Channel, ClockReading, Stored
-from device.edges.record.rows import Row, RowDamaged, RowKind, Sheet, State, reading_of, record_of
+from device.edges.record.rows import Leaf, Row, RowDamaged, RowKind, RowState, reading_of, record_of
 from device.edges.record.schema import Connect, open_for_reading, read_meta, read_timeline, sqlite_connect
 from device.errors import JournalError
 
@@ -108,7 +108,7 @@ def read_newest_moments(connection: sqlite3.Connection) -> Iterator[tuple[int, C
 def _waiting(seq: int, kind: int, at: ClockReading, sheet: bytes) -> Waiting:
     channel = Channel.CHECKIN if kind == RowKind.CHECKIN else Channel.AUDIT
     try:
-        return Waiting(seq, channel, at, Sheet.unpack(sheet).body)
+        return Waiting(seq, channel, at, Leaf.unpack(sheet).body)
     except RowDamaged:
         return Waiting(seq, channel, at, None, damaged=True)
 
@@ -157,9 +157,9 @@ class JournalReader:
             for state, sheet, *row in self._connection.execute(query, (self._from(newest),)):
                 with suppress(RowDamaged):
                     seq, record = record_of(tuple(row))
-                    later = Sheet.unpack(sheet)
+                    later = Leaf.unpack(sheet)
                     known = stamp(record.at, self._line)
-                    yield Recorded(record.stored(self.epoch, seq), known, State(state).name.lower(), later.body, later.reason)
+                    yield Recorded(record.stored(self.epoch, seq), known, RowState(state).name.lower(), later.body, later.reason)
         except sqlite3.Error as error:
             raise JournalError(f"{self._path}: the record cannot be read: {error}") from error
 
@@ -174,7 +174,7 @@ class JournalReader:
             body = _body(row, sheet)
             if body == b"":
                 # A dead letter may never have had one.
-                bare += [] if state == State.DEAD else [seq]
+                bare += [] if state == RowState.DEAD else [seq]
                 continue
             yield from ((other, None) for other in bare)
             bare.clear()
@@ -203,7 +203,7 @@ def _body(row: Row, sheet: bytes) -> bytes | None:
     """The body of a row: empty where it has none yet, None where the row is not what was written."""
     try:
         record_of(row)
-        return Sheet.unpack(sheet).body or b""
+        return Leaf.unpack(sheet).body or b""
     except RowDamaged:
         return None
 

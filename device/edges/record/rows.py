@@ -26,7 +26,7 @@ AT_COLUMNS: Final = "boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms"
 RECORD_COLUMNS: Final = f"seq, id, kind, {AT_COLUMNS}, data, crc"
 
 
-class State(IntEnum):
+class RowState(IntEnum):
     """What has become of an event. None is 0 or 1, which SQLite stores shorter: a change of state must not change a row's size."""
 
     WAITING = 2
@@ -93,7 +93,7 @@ _ENVELOPE_BYTES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Leaf:
     """The part of a row that is written later, in a room reserved for it: the body, and what became of the event.
 
     ``boot`` and ``boot_ns`` say when it was confirmed or buried (``boot`` is
@@ -107,7 +107,7 @@ class Sheet:
     reason: str = ""
 
     @classmethod
-    def reserved(cls, data: bytes) -> Sheet:
+    def reserved(cls, data: bytes) -> Leaf:
         """Empty, with room for the body that is likely to come of this data."""
         return cls(_SHEET.size + len(data) + _ENVELOPE_BYTES)
 
@@ -118,7 +118,7 @@ class Sheet:
         return (head + body).ljust(self.room, b"\0")
 
     @classmethod
-    def unpack(cls, packed: bytes) -> Sheet:
+    def unpack(cls, packed: bytes) -> Leaf:
         """What stands in a row. Raises RowDamaged."""
         try:
             length, crc, boot, boot_ns, reason = _SHEET.unpack_from(packed)
@@ -129,7 +129,7 @@ class Sheet:
             raise RowDamaged("a published body does not match its checksum")
         return cls(len(packed), body or None, boot, boot_ns, reason.rstrip(b"\0").decode("ascii", "replace"))
 
-    def frozen(self, body: bytes) -> Sheet:
+    def frozen(self, body: bytes) -> Leaf:
         """With the body in it."""
         return replace(self, body=body)
 

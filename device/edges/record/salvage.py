@@ -18,9 +18,9 @@ from typing import Final
 
 from device.core.timeline import Timeline
 from device.edges.record.gaps import told
-from device.edges.record.rows import SLOT_BYTES, Record, Row, RowDamaged, RowKind, Sheet, State, record_of
+from device.edges.record.rows import SLOT_BYTES, Leaf, Record, Row, RowDamaged, RowKind, RowState, record_of
 from device.edges.record.schema import Connect, open_for_reading, read_meta, read_timeline, write_boots
-from device.edges.record.store import Tally
+from device.edges.record.store import RowCounts
 
 LOOKUPS: Final = 200_000
 """Places that are tried one by one where a stretch of the file cannot be read in order."""
@@ -86,7 +86,7 @@ def _take(row: Row, target: sqlite3.Connection, found: Salvaged) -> None:
     except RowDamaged:
         found.unreadable += 1
         return
-    found.waiting += state == State.WAITING
+    found.waiting += state == RowState.WAITING
     if record.kind is RowKind.GAP:
         gap = told(record.data)
         found.dropped += gap.count if gap else 0
@@ -100,7 +100,7 @@ def insert(target: sqlite3.Connection, seq: int, record: Record) -> None:
     target.execute(
         "INSERT INTO event (seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc, state, sheet) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*record.values(seq), State.WAITING, Sheet.reserved(record.data).pack()),
+        (*record.values(seq), RowState.WAITING, Leaf.reserved(record.data).pack()),
     )
 
 
@@ -146,7 +146,7 @@ def _newest(source: sqlite3.Connection) -> int | None:
 def _expected(source: sqlite3.Connection) -> int:
     """How many events were waiting, by the file's own counts; 0 where they cannot be read."""
     with suppress(sqlite3.Error, ValueError, TypeError):
-        tally = Tally(**json.loads(read_meta(source).get("tally", "{}")))
+        tally = RowCounts(**json.loads(read_meta(source).get("tally", "{}")))
         return tally.waiting + (_newest(source) or tally.newest) - tally.newest
     return 0
 

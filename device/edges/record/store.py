@@ -20,7 +20,7 @@ from device.core.timeline import ClockState, Stamp, Timeline, stamp
 from device.core.types import Channel, ClockReading, Passage, Stored
 from device.core.wire import AuditFact, DeadLetter, audit_data
 from device.edges.record.passages import Passages
-from device.edges.record.rows import Record, Row, RowDamaged, RowKind, Sheet, State, reading_of, record_of, uuid7
+from device.edges.record.rows import Leaf, Record, Row, RowDamaged, RowKind, RowState, reading_of, record_of, uuid7
 from device.edges.record.schema import read_meta, read_timeline, write_boots, write_meta
 from device.errors import JournalError
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Tally:
+class RowCounts:
     """What is known without reading the rows.
 
     ``chain`` is the hexadecimal digest of the newest frozen body and ``frozen``
@@ -134,7 +134,7 @@ class Store:
         self.connection.execute(
             "INSERT INTO event (seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc, state, sheet) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*record.values(tally.newest), State.WAITING, self._first_sheet(tally.newest, record).pack()),
+            (*record.values(tally.newest), RowState.WAITING, self._first_sheet(tally.newest, record).pack()),
         )
         if item.passage is not None:
             self.passages.remember(tally.newest, item.passage)
@@ -143,15 +143,15 @@ class Store:
             self.write_tally()
         return tally.newest
 
-    def _first_sheet(self, seq: int, record: Record) -> Sheet:
+    def _first_sheet(self, seq: int, record: Record) -> Leaf:
         """With the body at once where its time is known and it follows a frozen one; else with room for it."""
         tally = self.tally
         if tally.unfrozen == 0 and record.at.trusted and record.kind is not RowKind.GAP:
             body = self._body(seq, record)
             if body is not None:
-                return Sheet(0, body)
+                return Leaf(0, body)
         tally.unfrozen += 1
-        return Sheet.reserved(record.data)
+        return Leaf.reserved(record.data)
 
     def _note_moment(self, at: ClockReading) -> None:
         """Write a boot down when it begins and when its clock is first trusted; the rest can wait for the upkeep."""
@@ -178,7 +178,7 @@ class Store:
             rows = self.connection.execute(
                 "SELECT seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc, sheet FROM event "
                 "WHERE seq > ? AND seq <= ? AND state = ? ORDER BY seq LIMIT ?",
-                (self.tally.frozen, upto, State.WAITING, FREEZE_BATCH),
+                (self.tally.frozen, upto, RowState.WAITING, FREEZE_BATCH),
             ).fetchall()
             for *row, sheet in rows:
                 if not self._freeze_row(tuple(row), sheet, now, grace_ns):
@@ -197,7 +197,7 @@ class Store:
         """False to stop here."""
         seq = int(row[0])
         try:
-            record, room = record_of(row)[1], Sheet.unpack(sheet)
+            record, room = record_of(row)[1], Leaf.unpack(sheet)
             record.stored(self.epoch, seq)
         except RowDamaged as error:
             log.warning("event %s is put aside: %s", seq, error)
@@ -248,7 +248,7 @@ class Store:
         with self.transaction():
             for seq in seqs:
                 if keep:
-                    self._mark(seq, State.CONFIRMED, now)
+                    self._mark(seq, RowState.CONFIRMED, now)
                 else:
                     self.erase(seq)
             self.write_tally()
@@ -264,8 +264,8 @@ class Store:
         """Confirmed events that are still kept wait again. Returns how many, at most ``limit``. Raises sqlite3.Error."""
         with self.transaction() as connection:
             query = "SELECT seq FROM event WHERE state = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
-            seqs = [seq for (seq,) in connection.execute(query, (State.CONFIRMED, first, last, limit))]
-            connection.executemany("UPDATE event SET state = ? WHERE seq = ?", [(State.WAITING, seq) for seq in seqs])
+            seqs = [seq for (seq,) in connection.execute(query, (RowState.CONFIRMED, first, last, limit))]
+            connection.executemany("UPDATE event SET state = ? WHERE seq = ?", [(RowState.WAITING, seq) for seq in seqs])
             self.tally.waiting += len(seqs)
             self.write_tally()
         return len(seqs)
@@ -275,31 +275,31 @@ class Store:
         self._leave_waiting(seq)
         self.connection.execute(
             "UPDATE event SET state = ?, data = zeroblob(length(data)), sheet = zeroblob(length(sheet)) WHERE seq = ? AND state <> ?",
-            (State.ERASED, seq, State.ERASED),
+            (RowState.ERASED, seq, RowState.ERASED),
         )
 
     def _bury(self, seq: int, reason: str, now: ClockReading) -> bool:
-        kind = self.connection.execute("SELECT kind FROM event WHERE seq = ? AND state = ?", (seq, State.WAITING)).fetchone()
+        kind = self.connection.execute("SELECT kind FROM event WHERE seq = ? AND state = ?", (seq, RowState.WAITING)).fetchone()
         if kind is None:
             return False
-        self._mark(seq, State.DEAD, now, reason)
+        self._mark(seq, RowState.DEAD, now, reason)
         channel = Channel.CHECKIN if kind[0] == RowKind.CHECKIN else Channel.AUDIT
         self.append_fact(DeadLetter(seq=seq, reason=reason, channel=channel), now)
         return True
 
-    def _mark(self, seq: int, state: State, now: ClockReading, reason: str = "") -> None:
+    def _mark(self, seq: int, state: RowState, now: ClockReading, reason: str = "") -> None:
         row = self.connection.execute("SELECT sheet FROM event WHERE seq = ?", (seq,)).fetchone()
         if row is None or not self._leave_waiting(seq):
             return
         with suppress(RowDamaged):
             place = self.connection.execute("SELECT n FROM boot WHERE boot_id = ?", (now.boot_id,)).fetchone()
-            marked = replace(Sheet.unpack(row[0]), boot=place[0] if place else 0, boot_ns=now.boot_ns, reason=reason)
+            marked = replace(Leaf.unpack(row[0]), boot=place[0] if place else 0, boot_ns=now.boot_ns, reason=reason)
             self.connection.execute("UPDATE event SET sheet = ? WHERE seq = ?", (marked.pack(), seq))
         self.connection.execute("UPDATE event SET state = ? WHERE seq = ?", (state, seq))
 
     def _leave_waiting(self, seq: int) -> bool:
         row = self.connection.execute("SELECT state FROM event WHERE seq = ?", (seq,)).fetchone()
-        if row is None or row[0] != State.WAITING:
+        if row is None or row[0] != RowState.WAITING:
             return False
         self.tally.waiting -= 1
         if seq > self.tally.frozen:
@@ -317,7 +317,7 @@ class Store:
         self.line = self.line.seen(now)
         self._write_line(self.line)
 
-    def count(self, state: State) -> int:
+    def count(self, state: RowState) -> int:
         """Rows in a state other than waiting."""
         return int(self.connection.execute("SELECT count(*) FROM event WHERE state = ? AND state > 2", (state,)).fetchone()[0])
 
@@ -332,14 +332,14 @@ class Store:
         )
         return int((pages - free) * size)
 
-    def _recount(self, meta: dict[str, str]) -> Tally:
+    def _recount(self, meta: dict[str, str]) -> RowCounts:
         """The counts as last written down, and what was appended since."""
-        tally = Tally(**json.loads(meta["tally"])) if "tally" in meta else Tally()
+        tally = RowCounts(**json.loads(meta["tally"])) if "tally" in meta else RowCounts()
         rows = self.connection.execute("SELECT seq, sheet FROM event WHERE seq > ? ORDER BY seq", (tally.newest,)).fetchall()
         for seq, packed in rows:
             tally.waiting += 1
             with suppress(RowDamaged):
-                body = Sheet.unpack(packed).body
+                body = Leaf.unpack(packed).body
                 if body is not None:
                     tally.chain, tally.frozen = hashlib.sha256(body).hexdigest(), seq
                     continue

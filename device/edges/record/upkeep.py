@@ -18,7 +18,7 @@ from typing import Final
 from device.core.timeline import least_age_ns
 from device.core.types import ClockReading
 from device.edges.record.gaps import Candidate, Cause, tell
-from device.edges.record.rows import RowDamaged, Sheet, State
+from device.edges.record.rows import Leaf, RowDamaged, RowState
 from device.edges.record.schema import PAGE_BYTES
 from device.edges.record.store import Store
 
@@ -52,7 +52,7 @@ class Upkeep:
     def over(self) -> bool:
         """Whether there are too many events, or the file is too large."""
         store = self._store
-        kept = store.tally.waiting + store.count(State.CONFIRMED) + store.count(State.DEAD)
+        kept = store.tally.waiting + store.count(RowState.CONFIRMED) + store.count(RowState.DEAD)
         return kept > self._max_rows or store.used_bytes() > self._max_bytes
 
     def make_room(self, now: ClockReading) -> bool:
@@ -82,7 +82,7 @@ class Upkeep:
     def purge(self) -> bool:
         """Take out one batch of erased rows, where no row in use is near. False when there is none. Raises sqlite3.Error."""
         store = self._store
-        erased = store.count(State.ERASED)
+        erased = store.count(RowState.ERASED)
         if erased < self._purge_from:
             return False
         with store.transaction() as connection:
@@ -104,7 +104,7 @@ class Upkeep:
         store = self._store
         if not rows:
             return False
-        lost = [row for row in rows if row.state is not State.CONFIRMED]
+        lost = [row for row in rows if row.state is not RowState.CONFIRMED]
         with store.transaction():
             for row in rows:
                 store.erase(row.seq)
@@ -151,7 +151,7 @@ class Upkeep:
     def _confirmed_at(self, row: Candidate) -> ClockReading:
         """When it was confirmed; when it was recorded, where that cannot be read."""
         try:
-            sheet = Sheet.unpack(row.sheet)
+            sheet = Leaf.unpack(row.sheet)
         except RowDamaged:
             return row.at
         boot = self._store.connection.execute("SELECT boot_id FROM boot WHERE n = ?", (sheet.boot,)).fetchone()

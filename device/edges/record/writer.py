@@ -22,8 +22,8 @@ from device.core.wire import Storage
 from device.edges.machine.systemd import name_thread
 from device.edges.record import opening
 from device.edges.record.file import JournalFile
-from device.edges.record.rows import State
-from device.edges.record.store import Item, Store, Tally, fact_record
+from device.edges.record.rows import RowState
+from device.edges.record.store import Item, RowCounts, Store, fact_record
 from device.edges.record.upkeep import BATCH
 from device.errors import JournalBusy, JournalError
 from device.ports import Clock
@@ -76,11 +76,11 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class StoreView:
     """What other threads may know of the store, as of the last commit."""
 
     epoch: str
-    tally: Tally
+    tally: RowCounts
     line: Timeline
     dead: int
     confirmed: int
@@ -88,7 +88,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class DiskTrouble:
     """Why the disk cannot be written, as a code and in words."""
 
     code: str
@@ -104,8 +104,8 @@ class Writer:
 
     def __init__(self, file: JournalFile, clock: Clock, *, budget_ms: float, retry_ns: int, keep: bool, news: Callable[[], None]) -> None:
         self.file = file
-        self.view: View | None = None
-        self.trouble: Trouble | None = None
+        self.view: StoreView | None = None
+        self.trouble: DiskTrouble | None = None
         self.last_error: str | None = None
         self.commit_ms = Figure()
         self.recorded = self.over_budget = self.lost = self.turns = 0
@@ -522,8 +522,8 @@ class Writer:
             return
         store = self.file.store
         with suppress(sqlite3.Error):
-            dead, confirmed = store.count(State.DEAD), store.count(State.CONFIRMED)
-            view = View(store.epoch, replace(store.tally), store.line, dead, confirmed, store.used_bytes())
+            dead, confirmed = store.count(RowState.DEAD), store.count(RowState.CONFIRMED)
+            view = StoreView(store.epoch, replace(store.tally), store.line, dead, confirmed, store.used_bytes())
             with self._work:
                 if self.view is not None and self.view.epoch != view.epoch:
                     self._released.clear()
@@ -531,7 +531,7 @@ class Writer:
                 self.view = view
 
 
-def describe(error: sqlite3.Error | OSError) -> Trouble:
+def describe(error: sqlite3.Error | OSError) -> DiskTrouble:
     """What a failing disk said, as a code for machines and in words."""
     names = {
         sqlite3.SQLITE_FULL: "disk_full",
@@ -541,5 +541,5 @@ def describe(error: sqlite3.Error | OSError) -> Trouble:
     }
     numbers = {5: "io_error", 28: "disk_full", 30: "read_only"}
     if isinstance(error, OSError):
-        return Trouble(numbers.get(error.errno or 0, "cannot_open"), str(error))
-    return Trouble(names.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "cannot_open"), str(error))
+        return DiskTrouble(numbers.get(error.errno or 0, "cannot_open"), str(error))
+    return DiskTrouble(names.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "cannot_open"), str(error))

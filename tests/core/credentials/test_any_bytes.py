@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from device.core.credentials import parse
 from device.core.credentials.plausibility import WARNINGS
 from device.core.types import Credential, DatePrecision, Kind, PartialDate, Rejection, Sex, SubjectClass
-from device.workbench.foreign import foreign_codes
+from device.workbench.foreign_codes import foreign_codes
 from device.workbench.people import (
     PAPERS,
     Person,

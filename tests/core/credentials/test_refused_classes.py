@@ -10,7 +10,7 @@ from device.core.credentials import parse
 from device.core.credentials.foreign import PLACE_HOSTS, payment_checksum
 from device.core.reasons import Reason
 from device.core.types import Credential, Kind, Rejection, SubjectClass
-from device.workbench.foreign import ForeignCode, foreign_codes, payment_code
+from device.workbench.foreign_codes import ForeignCode, foreign_codes, payment_code
 from device.workbench.people import seeded
 
 CODES = foreign_codes(seeded(7))

@@ -20,8 +20,8 @@ from device.core.credentials.cbor import DEPTH_LIMIT, BadCbor, loads
 from device.core.credentials.health_certificate import INFLATED_LIMIT_BYTES
 from device.core.reasons import Reason
 from device.core.trust import KeyUse, Trust
-from device.core.types import Assurance, Credential, Health, HealthEvent, Kind, Rejection, SubjectClass
-from provisioning.badges.issuer import Issuer, symbol
+from device.core.types import Assurance, Credential, HealthEvent, HealthStatement, Kind, Rejection, SubjectClass
+from provisioning.badges.issuer import BadgeIssuer, symbol
 from tests.core.credentials.signed_kit import ALGORITHMS, NOW_S, VACCINATION, PrivateKey, certificate, packed, token, trust
 
 BADGE_KEY = ed25519.Ed25519PrivateKey.generate()
@@ -35,7 +35,7 @@ TRUST = trust(
     (KeyUse.HEALTH, KID, P256.public_key()),
     (KeyUse.HEALTH, b"rsa", RSA.public_key()),
 )
-BADGE = Issuer(BADGE_KEY, 1).badge(SUBJECT, NOW_S + 1000, role=23, zone=255)
+BADGE = BadgeIssuer(BADGE_KEY, 1).badge(SUBJECT, NOW_S + 1000, role=23, zone=255)
 
 
 def good(payload: bytes, keys: Trust = TRUST) -> Credential:
@@ -70,7 +70,7 @@ def test_a_badge_names_a_random_subject_and_nothing_personal() -> None:
 
 def test_a_phone_code_is_the_same_person_and_may_be_used_once() -> None:
     """Good from one period before it was made until its end."""
-    first, second = (good(Issuer(BADGE_KEY, 1).phone_code(SUBJECT, NOW_S + made).encode()) for made in (0, 30))
+    first, second = (good(BadgeIssuer(BADGE_KEY, 1).phone_code(SUBJECT, NOW_S + made).encode()) for made in (0, 30))
     assert first.number == good(BADGE.encode()).number
     assert first.assurance is Assurance.SIGNED_LIVE
     assert first.claim is not None
@@ -100,7 +100,7 @@ def test_two_keys_live_side_by_side_and_under_one_id() -> None:
     """So that one can take over from the other, also where the ids collide."""
     both = trust((KeyUse.BADGES, b"\x01", OTHER_KEY.public_key()), (KeyUse.BADGES, b"\x01", BADGE_KEY.public_key()))
     assert good(BADGE.encode(), both).number == SUBJECT.hex()
-    second = Issuer(OTHER_KEY, 2).badge(SUBJECT, NOW_S)
+    second = BadgeIssuer(OTHER_KEY, 2).badge(SUBJECT, NOW_S)
     assert refusal(second.encode()) is Reason.UNKNOWN_ISSUER
     assert good(second.encode(), trust((KeyUse.BADGES, b"\x02", OTHER_KEY.public_key()))).number == SUBJECT.hex()
 
@@ -114,7 +114,7 @@ def test_a_key_that_ends_sooner_ends_the_badge() -> None:
 
 def test_a_forged_badge_and_one_of_another_key_are_refused() -> None:
     """By the signature, not by a parser's luck."""
-    assert refusal(Issuer(OTHER_KEY, 1).badge(SUBJECT, NOW_S).encode()) is Reason.BAD_SIGNATURE
+    assert refusal(BadgeIssuer(OTHER_KEY, 1).badge(SUBJECT, NOW_S).encode()) is Reason.BAD_SIGNATURE
     data = bytearray(base45.b45decode(BADGE.removeprefix("G1:")))
     data[data.index(SUBJECT)] ^= 1
     assert refusal(b"G1:" + base45.b45encode(bytes(data))) is Reason.BAD_SIGNATURE
@@ -159,9 +159,9 @@ def test_what_does_not_fit_a_badge_is_not_issued() -> None:
         (SUBJECT, NOW_S, 0, 256),
     ):
         with pytest.raises(ValueError, match="a badge holds"):
-            Issuer(BADGE_KEY, 1).badge(subject, expires_s, role=role, zone=zone)
+            BadgeIssuer(BADGE_KEY, 1).badge(subject, expires_s, role=role, zone=zone)
     with pytest.raises(ValueError, match="a key id is 0 to 255"):
-        Issuer(BADGE_KEY, 256)
+        BadgeIssuer(BADGE_KEY, 256)
 
 
 # ----------------------------------------------------------------- health certificates
@@ -276,7 +276,7 @@ def test_tests_and_recoveries_are_read() -> None:
     base = {key: value for key, value in VACCINATION.items() if key != "v"}
     entry = {"ci": "URN:X", "tr": "260415000", "tt": "LP217198-3", "sc": "2026-11-22T08:00:00+07:00"}
     negative = good(certificate(P256, alg=-7, content={**base, "t": [entry]})).health
-    assert negative == Health(HealthEvent.TEST, NOW_S - 28 * 3600, negative=True, rapid=True)
+    assert negative == HealthStatement(HealthEvent.TEST, NOW_S - 28 * 3600, negative=True, rapid=True)
     assert negative is not None
     assert negative.counts
     positive = good(certificate(P256, alg=-7, content={**base, "t": [{**entry, "tr": "260373001"}]})).health

@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from device.edges.broker.connection import Connection
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription, Will
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription, Will
 from tests.edges.broker.uplink_kit import peer
 from tests.fakes import mqtt_packets as mqtt
 from tests.fakes.mqtt_server import MqttServer

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from device.core import wire
 from device.core.orders import Order
 from device.core.types import ClockReading, JsonObject
-from device.edges.broker.downlink import Downlink, Verdict
+from device.edges.broker.downlink import ConfigVerdict, Downlink
 from device.edges.broker.notices import Notices
 from device.edges.lists.fetch import ListFetcher
 from device.edges.lists.installed import GateList
@@ -72,11 +72,11 @@ class Scene:
         self.opened += 1
         return Done()
 
-    def configure(self, payload: bytes) -> Verdict:
+    def configure(self, payload: bytes) -> ConfigVerdict:
         """The configuration."""
         found = DESK.province.read(wire.DesiredConfig, payload)
         self.configured += not isinstance(found, str)
-        return Verdict(None, "rejected", (found,)) if isinstance(found, str) else Verdict(found.version, "applied")
+        return ConfigVerdict(None, "rejected", (found,)) if isinstance(found, str) else ConfigVerdict(found.version, "applied")
 
 
 @pytest.fixture(scope="module")

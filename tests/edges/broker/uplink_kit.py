@@ -21,8 +21,8 @@ from device.core.pacing import Uniform
 from device.core.types import Channel, ClockReading, Entry, Json
 from device.edges.broker.announcements import About
 from device.edges.broker.connection import Connection
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
 from device.edges.broker.uplink import MqttUplink
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
 from device.errors import JournalError
 from device.ports import Outbox
 from tests.contract.validate import assert_valid

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from device.config import GateConfig, parse
-from device.core.link import Beat, Glimpse, Hello, Message, Trouble, encode
+from device.core.eye_messages import Beat, Glimpse, Hello, Message, Trouble, encode
 from device.core.types import Box, Sighting
 from device.edges.eye.link import BAD_LIMIT, EyeLink
 from device.edges.machine.clock import SystemClock

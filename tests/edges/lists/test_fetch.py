@@ -21,7 +21,7 @@ from device.core.types import ClockReading
 from device.edges.lists import fetch, installed
 from device.edges.lists.fetch import Ask, ListFetcher
 from device.edges.lists.installed import GateList
-from provisioning.lists.release import Release, release
+from provisioning.lists.list_release import Release, release
 from tests.desk import Desk
 from tests.mosquitto import Authority
 

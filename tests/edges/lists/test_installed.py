@@ -15,7 +15,7 @@ from device.core.hash_lists import delta, snapshot
 from device.core.rules import Standing
 from device.core.trust import KeyUse
 from device.core.types import ClockReading
-from device.edges.keys.trust import Province, Signs, load_province, load_trust
+from device.edges.keys.trust_files import Province, Signs, load_province, load_trust
 from device.edges.lists import installed
 from device.edges.lists.installed import MANIFEST, GateList
 from device.errors import KeyUnusable
@@ -63,7 +63,7 @@ def test_a_list_outlives_the_program(tmp_path: Path) -> None:
     assert again.load(desk.province) is None
     assert again.members is not None
     assert (ANNA in again.members, BERTA in again.members, len(again.members)) == (True, False, 1)
-    assert again.use(reading(2)) == wire.ListUse(name="staff", version="7", age_s=7200)
+    assert again.use(reading(2)) == wire.ListInUse(name="staff", version="7", age_s=7200)
     assert again.use(reading(2, trusted=False)).age_s is None
 
 

@@ -18,7 +18,7 @@ from device.core import commissioning as claim
 from device.core import wire
 from device.core.types import ClockReading
 from device.edges.orders.book import OrderBook
-from device.edges.orders.by_camera import CERTIFICATE, PLACE, Commissioner, Site, board_serial, forget
+from device.edges.orders.by_camera import CERTIFICATE, PLACE, Commissioner, Surroundings, board_serial, forget
 from device.settings import commissioned
 from provisioning.authority.authority import Authority, Purpose, leaf, make
 from provisioning.badges.tokens import token
@@ -86,7 +86,7 @@ key = "gate.key"
     def start(self) -> Commissioner:
         """The gate's program starts."""
         config = configuration.load(self.path)
-        site = Site(config, self.desk.province, BOARD, lambda: self.floor_s * 1_000_000_000, self.facts.append)
+        site = Surroundings(config, self.desk.province, BOARD, lambda: self.floor_s * 1_000_000_000, self.facts.append)
         made = Commissioner(site, OrderBook(config.trust.orders / "camera"))
         made.open(0)
         self.facts.clear()

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from device.core import wire
 from device.core.orders import LIFE_S, Order, Refusal
 from device.core.types import ClockReading
-from device.edges.keys.trust import Province
+from device.edges.keys.trust_files import Province
 from device.edges.orders import book
-from device.edges.orders.book import Line, OrderBook
+from device.edges.orders.book import OrderBook, OrderNote
 from device.edges.orders.desk import Done, Hand, OrderDesk
 from tests.desk import Desk
 
@@ -160,10 +160,10 @@ def test_a_crash_anywhere_leaves_one_opening_at_most_and_always_a_result(
 ) -> None:
     """Said and recorded at the next start, where it was not before."""
     scene = Scene(tmp_path)
-    writes: list[Line] = []
+    writes: list[OrderNote] = []
     whole = OrderBook.write
 
-    def crash(book: OrderBook, line: Line) -> None:
+    def crash(book: OrderBook, line: OrderNote) -> None:
         writes.append(line)
         steps = {"after executing": 1, "after the result": 2, "before the record": 2}
         if len(writes) > steps[where]:
@@ -217,9 +217,9 @@ def test_what_could_not_be_noted_is_not_begun(scene: Scene, monkeypatch: pytest.
 def test_a_result_that_cannot_be_noted_is_said_all_the_same(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """And told as interrupted after the next start: never carried out again."""
     whole = OrderBook.write
-    calls: list[Line] = []
+    calls: list[OrderNote] = []
 
-    def full(book: OrderBook, line: Line) -> None:
+    def full(book: OrderBook, line: OrderNote) -> None:
         calls.append(line)
         if len(calls) > 1:
             raise OSError(28, "No space left on device")
@@ -299,6 +299,6 @@ def test_no_changed_byte_of_a_good_order_is_overlooked(scene: Scene, place: int,
 
 def test_lines_tell_when_they_are_over() -> None:
     """Only what is over can be forgotten."""
-    line = Line("c-1", "open", "executing", 1)
+    line = OrderNote("c-1", "open", "executing", 1)
     assert not line.over
     assert replace(line, state="failed").over

@@ -27,8 +27,8 @@ from device.core.player import Player, Snapshot
 from device.core.score import Lamp
 from device.core.signals import patterns
 from device.edges.pins import pins as pins_module
+from device.edges.pins.gpio_signals import shipped_score
 from device.edges.pins.pins import Pins
-from device.edges.pins.signals import shipped_score
 from device.errors import MissingPackage, PinsUnusable
 from tests.fakes.lgpio import FakeLgpio
 

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 
-from device.core.link import Beat, Glimpse, Hello, encode
+from device.core.eye_messages import Beat, Glimpse, Hello, encode
 
 
 def main(path: str) -> None:

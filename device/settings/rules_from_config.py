@@ -18,7 +18,7 @@ from device.core.rules import (
 )
 from device.core.trust import NOBODY, Trust
 from device.core.types import Direction, HealthEvent, Verdict
-from device.edges.keys.trust import Signs, load_province, load_trust
+from device.edges.keys.trust_files import Signs, load_province, load_trust
 from device.edges.lists.installed import GateList
 
 if TYPE_CHECKING:

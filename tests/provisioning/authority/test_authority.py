@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from device.core import wire
 from device.core.trust import KeyUse
 from device.edges.keys.seal import HpkeSealer, load_sealing_key
-from device.edges.keys.trust import Signs, load_province, load_trust
+from device.edges.keys.trust_files import Signs, load_province, load_trust
 from provisioning.authority import authority
 from provisioning.authority.authority import ISSUERS, PUBLIC, SIGNERS, Authority, Purpose, make
-from provisioning.badges.issuer import Issuer
+from provisioning.badges.issuer import BadgeIssuer
 from provisioning.desk.errors import Refused
 
 PHRASE = "ba bon nam sau"
@@ -85,7 +85,7 @@ def test_a_gate_believes_the_public_files(made: Authority) -> None:
     assert isinstance(opened, x25519.X25519PrivateKey)
     assert HpkeSealer(public / "seal.pem").seal(b"x", b"y")
     assert isinstance(load_sealing_key(public / "seal.pem"), x25519.X25519PublicKey)
-    assert Issuer(made.signer(Purpose.BADGES, PHRASE), 1).badge(b"12345678", int(NOW.timestamp()) + 1000).startswith("G1:")
+    assert BadgeIssuer(made.signer(Purpose.BADGES, PHRASE), 1).badge(b"12345678", int(NOW.timestamp()) + 1000).startswith("G1:")
 
 
 def test_the_desk_that_sends_lists_cannot_order_a_gate_about(made: Authority) -> None:

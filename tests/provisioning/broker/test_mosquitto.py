@@ -13,8 +13,8 @@ from typing import Self, TypeVar
 import pytest
 
 from device.edges.broker.connection import Connection
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
 from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
 from device.workbench.broker import LOOPBACK
 from provisioning.authority.authority import Purpose
 from provisioning.broker.access import apply

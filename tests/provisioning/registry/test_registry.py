@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 
 from provisioning.desk.errors import Refused
 from provisioning.desk.ids import GATE, new_id
-from provisioning.registry.exchange import NewSite, read_sites, written
-from provisioning.registry.store import FORWARD, Registry
+from provisioning.registry.registry import FORWARD, Registry
+from provisioning.registry.spreadsheets import NewSite, read_sites, written
 from provisioning.registry.tables import Base, Gate, GateState, Site
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.core.link import (
+from device.core.eye_messages import (
     DATAGRAM_LIMIT_BYTES,
     OVERSIZE_KEPT_BYTES,
     BadDatagram,

@@ -13,12 +13,12 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from provisioning.desk.errors import Refused
-from provisioning.desk.files import csv_rows, text_of
 from provisioning.desk.ids import SITE, new_id
+from provisioning.desk.input_files import csv_rows, text_of
 from provisioning.places.communes import VERSION, commune
 from provisioning.places.kinds import SiteKind
 from provisioning.registry.tables import Gate, Site
-from provisioning.remote.policy import policy_tree
+from provisioning.remote.site_policy import policy_tree
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 BOARDS: Final = {"pi3": "pinctrl-bcm2835", "zero2w": "pinctrl-bcm2835", "pi4": "pinctrl-bcm2711", "pi5": "pinctrl-rp1"}

@@ -20,17 +20,17 @@ from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm
 
 from device.core import wire
-from device.edges.broker.messages import Peer
+from device.edges.broker.values import Peer
 from device.edges.certificate.enrol import enrol
 from device.workbench.broker import LOOPBACK, free_port
 from provisioning.authority.authority import Authority, Purpose, leaf, make
 from provisioning.desk.errors import Refused
 from provisioning.enrolment.issuing import IssuerFailed
 from provisioning.enrolment.step_ca import StepIssuer
-from provisioning.enrolment.worker import WORKER, Desk, Worker
+from provisioning.enrolment.worker import WORKER, EnrolmentDesk, Worker
 from provisioning.registry.tables import Claim, ClaimState
+from tests.provisioning.enrolment.test_worker import a_request, new_key
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
-from tests.provisioning.test_enrolment import a_request, new_key
 
 GATE = "g4k7m2xp9a"
 PROVISIONER = "gates"
@@ -238,7 +238,7 @@ def test_a_step_ca_under_another_root_makes_no_gate(town: Province, tmp_path: Pa
     stranger = province(tmp_path / "stranger", stranger=True)
     stranger.registry.close()
     with StepCa(tmp_path / "ca", stranger.authority) as ca:
-        desk = Desk(town.registry, ca.issuer(), town.authority.site_keys(PHRASE), town.authority.roots())
+        desk = EnrolmentDesk(town.registry, ca.issuer(), town.authority.site_keys(PHRASE), town.authority.roots())
         gate = town.gate()
         claim = wire.read(wire.Bundle, town.files(gate)["bundle.json"])
         assert isinstance(claim, wire.Bundle)
@@ -253,7 +253,7 @@ def test_a_failure_burns_no_claim_and_the_gate_enrols_when_it_is_over(town: Prov
     """With real brokers: the gate asks again by itself, and gets what step-ca signs."""
     (tmp_path / "ca").mkdir()
     with StepCa(tmp_path / "ca", town.authority) as ca, town.brokers():
-        desk = Desk(town.registry, ca.issuer(), town.authority.site_keys(PHRASE), town.authority.roots())
+        desk = EnrolmentDesk(town.registry, ca.issuer(), town.authority.site_keys(PHRASE), town.authority.roots())
         gate = town.gate()
         places = town.places(gate)
         claim = wire.read(wire.Bundle, (places.card / "bundle.json").read_bytes())

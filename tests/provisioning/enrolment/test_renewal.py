@@ -26,8 +26,8 @@ from device.errors import EnrolmentRefused
 from device.settings import commissioned
 from provisioning.authority.authority import Purpose, leaf
 from provisioning.registry.tables import Certificate, Gate, GateState
+from tests.provisioning.enrolment.test_worker import _Cut
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
-from tests.provisioning.test_enrolment import _Cut
 
 DAY_S = 86_400
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from device.core import wire
 from device.core.spans import spans
-from provisioning.province import store as stores
-from provisioning.province.intake import Notice, Received, Refused, judge
-from provisioning.province.store import Coverage, Kept, SqliteStore
+from provisioning.province import event_store as stores
+from provisioning.province.event_store import Coverage, Kept, SqliteStore
+from provisioning.province.intake import Notice, Received, RefusedMessage, judge
 from tests.provisioning.events import CHECKIN, EPOCH, Chain
 
 NOW = "2026-11-23T10:00:00.000Z"
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     made.close()
 
 
-def received(chain: Chain, *seqs: int) -> list[Received | Notice | Refused]:
+def received(chain: Chain, *seqs: int) -> list[Received | Notice | RefusedMessage]:
     """Events of a chain as they arrive."""
     return [judge(chain.topic(seq), chain.bodies[seq]) for seq in seqs]
 
@@ -152,7 +152,7 @@ def test_a_whole_chain_has_no_breaks_in_whatever_order_it_comes(store: SqliteSto
     assert (store.counts()["declared_lost"], store.counts()["unexplained"]) == (5, 0)
 
 
-def other_body(chain: Chain, seq: int, **changes: object) -> Received | Notice | Refused:
+def other_body(chain: Chain, seq: int, **changes: object) -> Received | Notice | RefusedMessage:
     """An event that somebody changed."""
     event = json.loads(chain.bodies[seq])
     event["data"].update(changes)

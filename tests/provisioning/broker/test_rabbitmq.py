@@ -20,8 +20,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from device.edges.broker.connection import Connection
-from device.edges.broker.messages import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscription, Will
 from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscription, Will
 from device.workbench.broker import LOOPBACK
 from provisioning.authority.authority import Purpose
 from provisioning.broker import rabbitmq
@@ -29,10 +29,10 @@ from provisioning.cli import main
 from provisioning.desk.errors import Refused
 from provisioning.registry.tables import GateState
 from tests.lab.folder import prepare
+from tests.provisioning.broker.test_mosquitto import NOBODY, Client
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 from tests.provisioning.rabbit_kit import ETC, NAMES, Cluster
-from tests.provisioning.test_brokers import NOBODY, Client
-from tests.provisioning.test_registry import a_gate, a_site
+from tests.provisioning.registry.test_registry import a_gate, a_site
 
 ONE, OTHER = "g1111", "g2222"
 LEAVING = "g5555"

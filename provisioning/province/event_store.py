@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from device.core.spans import Span, merged, total, without
-from provisioning.province.intake import Notice, Received, Refused, content_digest
+from provisioning.province.intake import Notice, Received, RefusedMessage, content_digest
 
 Key: TypeAlias = tuple[str, str]
 """Gate and epoch."""
@@ -46,10 +46,10 @@ class Kept:
     breaks: int = 0
 
 
-class Store(Protocol):
+class EventStore(Protocol):
     """Keeps events once each, in whatever order and however often they come. For one thread."""
 
-    def keep(self, batch: Sequence[Received | Notice | Refused], received: str) -> Kept:
+    def keep(self, batch: Sequence[Received | Notice | RefusedMessage], received: str) -> Kept:
         """Keep a batch in one transaction, durable on return. ``received`` is the time, RFC 3339."""
         ...
 
@@ -134,7 +134,7 @@ class SqliteStore:
             self._db.close()
             raise
 
-    def keep(self, batch: Sequence[Received | Notice | Refused], received: str) -> Kept:
+    def keep(self, batch: Sequence[Received | Notice | RefusedMessage], received: str) -> Kept:
         """Keep a batch in one transaction, durable on return."""
         kept = Kept()
         self._db.execute("BEGIN IMMEDIATE")
@@ -191,10 +191,10 @@ class SqliteStore:
 
     # ------------------------------------------------------------- one message
 
-    def _keep_one(self, item: Received | Notice | Refused, received: str, kept: Kept) -> None:
+    def _keep_one(self, item: Received | Notice | RefusedMessage, received: str, kept: Kept) -> None:
         if isinstance(item, Received):
             self._keep_event(item, received, kept)
-        elif isinstance(item, Refused):
+        elif isinstance(item, RefusedMessage):
             if self._keep_refused(item, received, kept) and item.key is not None:
                 kept.held.setdefault((item.gate, item.key[0]), []).append(item.key[1])
         else:
@@ -226,7 +226,7 @@ class SqliteStore:
         # Two bodies with one number: the first stands, the other is evidence.
         kept.conflicts += 1
         topic = f"{item.gate} {event.epoch} {event.seq}"
-        self._keep_refused(Refused(topic, item.gate, item.body, "conflict"), received, kept)
+        self._keep_refused(RefusedMessage(topic, item.gate, item.body, "conflict"), received, kept)
 
     def _note_repeat(self, item: Received) -> int:
         """1 if the same event is held under another number, which is then noted; else 0. One id for two contents is two events."""
@@ -265,7 +265,7 @@ class SqliteStore:
         rows = self._db.execute("SELECT last FROM gaps WHERE gate = ? AND epoch = ? AND first = ? AND digest IS NULL", (*key, seq + 1))
         return [int(last) + 1 for (last,) in rows.fetchall()]
 
-    def _keep_refused(self, item: Refused, received: str, kept: Kept) -> bool:
+    def _keep_refused(self, item: RefusedMessage, received: str, kept: Kept) -> bool:
         """Whether it is held as evidence."""
         kept.refused += 1
         if self._refused[item.gate] >= REFUSED_LIMIT:

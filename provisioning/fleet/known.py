@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from device.core.wire import CHECKIN_TYPE, topics
 from provisioning.desk.errors import Refused
-from provisioning.registry.store import Registry
+from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Gate, Site
 
 HERE: Final = timedelta(hours=7)

@@ -19,10 +19,10 @@ from device.core.player import Snapshot
 from device.core.score import KITS, PROFILES, Kit, Lamp, Profile, Score
 from device.core.signals import Pattern, changes, patterns
 from device.core.types import Sign
+from device.edges.pins import gpio_signals as signals_module
 from device.edges.pins import pins as pins_module
-from device.edges.pins import signals as signals_module
+from device.edges.pins.gpio_signals import GpioSignals, shipped_score
 from device.edges.pins.pins import Pins
-from device.edges.pins.signals import GpioSignals, shipped_score
 from device.errors import ConfigError, GateError, MissingPackage, PinsUnusable
 from tests.fakes.clock import FakeClock
 
@@ -277,7 +277,7 @@ def test_a_pin_that_keeps_failing_is_reported(bench: Bench) -> None:
 
 def test_dropped_signs_are_counted_and_said_in_the_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """An answer that nobody saw is never silent."""
-    caplog.set_level("INFO", logger="device.edges.pins.signals")
+    caplog.set_level("INFO", logger="device.edges.pins.gpio_signals")
     signals = bench.build()
     for _ in range(7):
         signals.show(Sign.REJECT, queued=True)

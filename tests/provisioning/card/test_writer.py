@@ -22,7 +22,7 @@ from provisioning.card.writer import FIRST_BOOT, Card, steps
 from provisioning.cli import main
 from provisioning.desk.errors import Refused
 from provisioning.enrolment.claims import Enrolment
-from provisioning.registry.exchange import Network
+from provisioning.registry.spreadsheets import Network
 from provisioning.registry.tables import Gate, GateState, Site
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from provisioning.fleet.facts import Facts, Known
+from provisioning.fleet.known import Facts, Known
 from provisioning.registry.tables import GateState
 
 STATES: Final = tuple(str(state) for state in GateState)

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from device.edges.broker.messages import Connected, Ended
 from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Connected, Ended
 from device.edges.certificate import renew
 from device.edges.certificate.enrol import Places, enrol
 from provisioning.authority import rotation
 from provisioning.authority.authority import NEXT, Authority, Purpose
-from provisioning.authority.rotation import Phase
+from provisioning.authority.rotation import RotationPhase
 from provisioning.cli import main
+from tests.provisioning.broker.test_mosquitto import Client
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
-from tests.provisioning.test_brokers import Client
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
     one.registry.close()
 
 
-def rotate(capsys: pytest.CaptureFixture[str], phase: Phase, code: int = 0) -> dict[str, Any]:
+def rotate(capsys: pytest.CaptureFixture[str], phase: RotationPhase, code: int = 0) -> dict[str, Any]:
     """By the command."""
     capsys.readouterr()
     # Certificates know whole seconds: what was issued before is older than this phase by one at least.
@@ -78,19 +78,19 @@ def test_no_gate_is_locked_out_while_a_new_root_takes_over(
         enrol(places, 20)
         first = issuer(places)
     old_root = (places.etc / "root.pem").read_bytes()
-    rotate(capsys, Phase.INTRODUCE)
+    rotate(capsys, RotationPhase.INTRODUCE)
     with working(town):
         assert gets_in(town, places, gate.id)
         renew.renew(places.etc, places.store, 20, early=True)
         assert len(x509.load_pem_x509_certificates((places.etc / "root.pem").read_bytes())) == 2
         assert issuer(places) == first
-    rotate(capsys, Phase.SWITCH)
+    rotate(capsys, RotationPhase.SWITCH)
     with working(town):
         assert gets_in(town, places, gate.id)
         renew.renew(places.etc, places.store, 20, early=True)
         assert issuer(places) != first
         assert gets_in(town, places, gate.id)
-    rotate(capsys, Phase.RETIRE)
+    rotate(capsys, RotationPhase.RETIRE)
     with working(town):
         assert gets_in(town, places, gate.id)
         renew.renew(places.etc, places.store, 20, early=True)
@@ -109,20 +109,20 @@ def test_a_phase_that_would_lock_a_gate_out_is_refused(town: Province, capsys: p
     places = town.places(gate)
     with working(town):
         enrol(places, 20)
-    for phase in (Phase.SWITCH, Phase.RETIRE):
+    for phase in (RotationPhase.SWITCH, RotationPhase.RETIRE):
         assert rotate(capsys, phase, 2)["error"] == "E187"
-    rotate(capsys, Phase.INTRODUCE)
-    assert rotate(capsys, Phase.INTRODUCE, 2)["error"] == "E187"
-    told = rotate(capsys, Phase.SWITCH, 2)
+    rotate(capsys, RotationPhase.INTRODUCE)
+    assert rotate(capsys, RotationPhase.INTRODUCE, 2)["error"] == "E187"
+    told = rotate(capsys, RotationPhase.SWITCH, 2)
     assert told["error"] == "E188"
     assert gate.id in told["message"]
     with working(town):
         renew.renew(places.etc, places.store, 20, early=True)
-    rotate(capsys, Phase.SWITCH)
-    assert rotate(capsys, Phase.RETIRE, 2)["error"] == "E188"
+    rotate(capsys, RotationPhase.SWITCH)
+    assert rotate(capsys, RotationPhase.RETIRE, 2)["error"] == "E188"
     with working(town):
         renew.renew(places.etc, places.store, 20, early=True)
-    rotate(capsys, Phase.RETIRE)
+    rotate(capsys, RotationPhase.RETIRE)
 
 
 class _Cut(BaseException):
@@ -132,7 +132,7 @@ class _Cut(BaseException):
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 7, 12, 21, 22])
 def test_a_power_cut_in_the_switch_is_mended_by_doing_it_again(town: Province, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Between any two renames."""
-    rotation.carry_out(town.authority, Phase.INTRODUCE, "Test 2", PHRASE)
+    rotation.carry_out(town.authority, RotationPhase.INTRODUCE, "Test 2", PHRASE)
     coming = (town.authority.folder / NEXT / "root.cert.pem").read_bytes()
     moves, removes, count = Path.replace, Path.rmdir, 0
 
@@ -154,11 +154,11 @@ def test_a_power_cut_in_the_switch_is_mended_by_doing_it_again(town: Province, m
         patch.setattr(Path, "replace", cut)
         patch.setattr(Path, "rmdir", cut_remove)
         with pytest.raises(_Cut):
-            rotation.carry_out(town.authority, Phase.SWITCH, "Test 2", PHRASE)
+            rotation.carry_out(town.authority, RotationPhase.SWITCH, "Test 2", PHRASE)
     with monkeypatch.context() as patch:
         patch.setattr(rotation, "behind", lambda *_: [])
-        rotation.check(town.authority, town.registry, Phase.SWITCH)
-    rotation.carry_out(town.authority, Phase.SWITCH, "Test 2", PHRASE)
+        rotation.check(town.authority, town.registry, RotationPhase.SWITCH)
+    rotation.carry_out(town.authority, RotationPhase.SWITCH, "Test 2", PHRASE)
     again = Authority(town.authority.folder)
     assert (again.folder / "root.cert.pem").read_bytes() == coming
     assert len(again.roots()) == 2

@@ -13,7 +13,7 @@ import pytest
 
 from device.core import identity, wire
 from device.core.types import ClockReading, SubjectClass
-from device.edges.keys.trust import Signs, load_province
+from device.edges.keys.trust_files import Signs, load_province
 from device.edges.lists.fetch import Ask, ListFetcher
 from device.edges.lists.installed import GateList
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
@@ -23,9 +23,9 @@ from provisioning.cli import main
 from provisioning.lists.publishing import revoke
 from provisioning.registry.tables import Badge, Gate, GateState
 from tests.edges.lists.test_fetch import HOUR_NS, Clock, until
+from tests.provisioning.broker.test_mosquitto import Client
+from tests.provisioning.broker.test_mosquitto import gate as at_broker
 from tests.provisioning.enrolment_kit import PHRASE, Province, province, run
-from tests.provisioning.test_brokers import Client
-from tests.provisioning.test_brokers import gate as at_broker
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.province.intake import BODY_LIMIT_BYTES, Notice, Received, Refused, judge
+from provisioning.province.intake import BODY_LIMIT_BYTES, Notice, Received, RefusedMessage, judge
 from tests.provisioning.events import EPOCH, Chain
 
 CHECKIN = "gates/v1/gate-07/up/checkin"
@@ -55,7 +55,7 @@ def test_an_event_on_its_own_topic_is_received() -> None:
 def test_what_is_no_message_of_the_contract_is_refused_with_its_reason(topic: str, body: bytes, reason: str) -> None:
     """Another gate's name, wrong forms, too long: each by name, and never quoted."""
     item = judge(topic, body)
-    assert isinstance(item, Refused)
+    assert isinstance(item, RefusedMessage)
     assert item.reason == reason
     assert len(item.body) <= BODY_LIMIT_BYTES
 
@@ -63,8 +63,8 @@ def test_what_is_no_message_of_the_contract_is_refused_with_its_reason(topic: st
 def test_only_an_event_of_its_own_gate_can_be_known_by_its_key_when_refused() -> None:
     """A gate cannot make another one forget."""
     own, foreign = judge("gates/v1/gate-07/up/audit", BODY), judge("gates/v1/gate-08/up/checkin", BODY)
-    assert isinstance(own, Refused)
-    assert isinstance(foreign, Refused)
+    assert isinstance(own, RefusedMessage)
+    assert isinstance(foreign, RefusedMessage)
     assert (own.key, foreign.key) == ((EPOCH, 1), None)
 
 

@@ -10,10 +10,10 @@ from typing import Annotated, Final
 
 import typer
 
-from device.edges.broker.messages import Peer
 from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Peer
 from provisioning.authority.authority import PUBLIC
-from provisioning.broker.files import PRIVATE
+from provisioning.broker.config_files import PRIVATE
 from provisioning.desk.desk import Desk
 from provisioning.desk.errors import Refused
 from provisioning.desk.plan import Step

@@ -15,19 +15,19 @@ from PIL import Image
 import device
 from device.core.credentials import parse
 from device.core.types import Credential, Kind
-from device.edges.keys.trust import Signs, load_province, load_trust
+from device.edges.keys.trust_files import Signs, load_province, load_trust
 from device.eye.camera import Luma
 from device.eye.decoder import Reading, ZbarDecoder, ZxingDecoder
 from device.eye.ladder import Ladder
 from provisioning.authority.authority import Purpose, make
 from provisioning.badges.batch import issue
-from provisioning.badges.issuer import Issuer
+from provisioning.badges.issuer import BadgeIssuer
 from provisioning.desk.catalogue import Lang, remedy, words
 from provisioning.desk.errors import Refused
 from provisioning.paper import printing, sheets
 from provisioning.paper.technician_card import ERRORS, STEPS, technician_card
 from provisioning.registry.tables import Gate, GateState, Site
-from tests.provisioning.test_registry import a_gate, a_site
+from tests.provisioning.registry.test_registry import a_gate, a_site
 
 AT = datetime(2026, 11, 27, 6, 0, tzinfo=UTC)
 LONG = "Trung tâm Giáo dục Nghề nghiệp - Giáo dục Thường xuyên và Hướng nghiệp Khu vực Đông Nam"
@@ -70,7 +70,7 @@ def test_the_eye_reads_every_badge_of_a_sheet(school: tuple[Site, Gate], tmp_pat
     """Each card cut out; and a gate that trusts the authority takes it."""
     one = make(tmp_path / "authority", "Test", "ba bon nam sau")
     trust = load_trust(one.folder / "public" / "trust.json", load_province(one.folder / "public" / "province.pem", Signs.LISTS))
-    issuer = Issuer(one.signer(Purpose.BADGES, "ba bon nam sau"), 1)
+    issuer = BadgeIssuer(one.signer(Purpose.BADGES, "ba bon nam sau"), 1)
     names = [f"Nguyễn Thị Thử Nghiệm {number}" for number in range(12)]
     made = issue(school[0], names, datetime.now(UTC) + timedelta(days=100), 3, 1, issuer)
     document = bytes(sheets.badges(school[0], [(row.label, text, row.expires) for row, text in made], AT).output())
