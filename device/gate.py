@@ -29,7 +29,7 @@ from device.core.types import Channel, Entry, View
 from device.core.wire import ClockStep, Start, Stop, freeze_event
 from device.edges.broker.announcements import About
 from device.edges.broker.notices import Notices
-from device.edges.broker.siblings import Siblings, take_in
+from device.edges.broker.siblings import Siblings, apply_passages
 from device.edges.broker.tls import context_for
 from device.edges.broker.uplink import MqttUplink
 from device.edges.eye.link import EyeLink
@@ -44,8 +44,7 @@ from device.edges.machine.files import read_site_key, write_status
 from device.edges.machine.log_ring import LogRing
 from device.edges.machine.systemd import SystemdNotifier
 from device.edges.orders.book import OrderBook
-from device.edges.orders.by_camera import Commissioner, board_serial
-from device.edges.orders.by_camera import Surroundings as Setting
+from device.edges.orders.by_camera import Commissioner, Surroundings, board_serial
 from device.edges.orders.deeds import WIPED, Reach, make_hands, wipe
 from device.edges.orders.desk import Hand, OrderDesk
 from device.edges.pins.gpio_signals import GpioSignals, shipped_score
@@ -216,10 +215,10 @@ class Gate:
         stack.callback((config.gate.runtime_dir / STATUS_FILE).unlink, missing_ok=True)
         self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
         if self.uplink is not None:
-            self._take_orders(self.uplink, orders)
+            self._obey_orders(self.uplink, orders)
             self._fetch_lists(stack, self.uplink, lists)
             if self._desired is not None:
-                self.uplink.take_config(self._desired.take, self._desired.report)
+                self.uplink.set_config_judge(self._desired.receive, self._desired.report)
             self.uplink.start()
             stack.callback(self.uplink.close)
 
@@ -233,7 +232,7 @@ class Gate:
             log.warning("no order is taken from the camera: %s: %s", self.config.trust.orders, error.strerror)
             return None
         clock = self.clock
-        return Commissioner(Setting(self.config, province, board_serial(), lambda: clock.floor_ns, self._note), book)
+        return Commissioner(Surroundings(self.config, province, board_serial(), lambda: clock.floor_ns, self._note), book)
 
     def _button_held(self) -> None:
         if self.commissioner is not None:
@@ -242,7 +241,7 @@ class Gate:
     def _note(self, fact: AuditFact) -> None:
         self.journal.record(self.scribe.audit(fact, self.clock.reading()))
 
-    def _take_orders(self, uplink: MqttUplink, province: Province) -> None:
+    def _obey_orders(self, uplink: MqttUplink, province: Province) -> None:
         """Orders are carried out where the province is known, and where the book of orders can be kept."""
         if not province.known:
             return
@@ -265,7 +264,7 @@ class Gate:
             finish=desk.finish,
         )
         hands.update(make_hands(reach))
-        uplink.take_orders(desk)
+        uplink.set_order_desk(desk)
 
     def _fetch_lists(self, stack: ExitStack, uplink: MqttUplink, province: Province) -> None:
         if not self.lists:
@@ -281,7 +280,7 @@ class Gate:
             tell=notices.record,
             context=partial(context_for, ca),
         )
-        uplink.take_lists(fetcher)
+        uplink.set_list_fetcher(fetcher)
         fetcher.start()
         stack.callback(fetcher.close)
 
@@ -289,7 +288,7 @@ class Gate:
         if config.siblings is None:
             return None
         siblings = Siblings(config.siblings, config.gate.site, config.gate.id, self.clock, self.journal.passages())
-        self.judge.tell = siblings.passed
+        self.judge.announce = siblings.passed
         siblings.start()
         stack.callback(siblings.close)
         return siblings
@@ -299,7 +298,7 @@ class Gate:
         if self.siblings is not None:
             memory = self.judge.memory
             memory.blind = self.siblings.blind
-            take_in(self.siblings, memory.remember, memory.last)
+            apply_passages(self.siblings, memory.remember, memory.last)
 
     def _record_fate(self, fact: AuditFact) -> bool:
         """Durable before anything else is said of it; the uplink's thread may wait for the disk."""

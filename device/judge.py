@@ -68,7 +68,7 @@ class Judge:
         self._seal_info = seal_info
         self._trust = trust
         self.memory = memory or Memory(rules.in_out_reset_ns)
-        self.tell: Callable[[Passage], None] = lambda _: None
+        self.announce: Callable[[Passage], None] = lambda _: None
         """Hears of every passage here."""
 
     def judge(self, sighting: Sighting, now: ClockReading) -> Judged:
@@ -85,7 +85,7 @@ class Judge:
     def passed(self, judged: Judged, passage: Passage) -> None:
         """Somebody was let through and it is recorded: remember it for duplicates, turns and the number inside."""
         self.memory.remember(passage)
-        self.tell(passage)
+        self.announce(passage)
         if judged.claim is not None:
             self.memory.spend(judged.claim, passage.at)
 

@@ -147,7 +147,7 @@ class Loop:
         """Wait at most ``timeout_s`` for what the eye has to say, and answer it."""
         message = self._eye.receive(timeout_s)
         if message is not None:
-            self._take(message)
+            self._handle(message)
         self._watch()
         self.turns += 1
 
@@ -168,7 +168,7 @@ class Loop:
         """Record something about the gate itself; nothing waits for it."""
         self._journal.record(self._scribe.audit(fact, self._clock.reading()))
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         match message:
             case Sighting():
                 self._sighted(message)
@@ -224,7 +224,7 @@ class Loop:
             return
         now = self._clock.reading()
         if self.state is State.COMMISSIONING and self._orders is not None and is_order(sighting.payload):
-            taken = self._orders.take(sighting.payload, now)
+            taken = self._orders.submit(sighting.payload, now)
             self._perform(Input.ORDER_TAKEN if taken else Input.ORDER_REFUSED)
             return
         judged = self._judge.judge(sighting, now)

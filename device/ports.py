@@ -72,7 +72,7 @@ class Orders(Protocol):
         """Whether an order would be looked at now (CLOCK_MONOTONIC)."""
         ...
 
-    def take(self, payload: bytes, now: ClockReading) -> bool:
+    def submit(self, payload: bytes, now: ClockReading) -> bool:
         """One order in an open window: whether it was taken. Either is recorded."""
         ...
 

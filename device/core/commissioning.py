@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from device.core.credentials.cbor import BadCbor
-from device.core.credentials.cose import base45_bytes, claims, take_apart
+from device.core.credentials.cose import base45_bytes, claims, split_sign1
 from device.core.credentials.signed import COMMISSIONING_PREFIX
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def token_of(payload: bytes) -> Sign1:
         text = payload.decode("ascii")
     except UnicodeDecodeError:
         raise BadCbor("not ASCII") from None
-    return take_apart(base45_bytes(text.removeprefix(COMMISSIONING_PREFIX)))
+    return split_sign1(base45_bytes(text.removeprefix(COMMISSIONING_PREFIX)))
 
 
 def order_of(token: Sign1) -> CameraOrder:

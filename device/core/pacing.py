@@ -76,6 +76,6 @@ class Bucket:
         self._filled_s = now_s
         return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._per_s
 
-    def take(self) -> None:
+    def spend(self) -> None:
         """Use one token."""
         self._tokens -= 1

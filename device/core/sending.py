@@ -182,7 +182,7 @@ class SendWindow:
         """The cap on events of the backlog from now on."""
         self._bucket = Bucket(per_s)
 
-    def take_slot(self, token: object, now_s: float) -> bool:
+    def reserve(self, token: object, now_s: float) -> bool:
         """Use a place of the window for a message beside the record. False when there is none."""
         if self.in_flight >= self.width:
             return False
@@ -334,7 +334,7 @@ class SendWindow:
             self._due(sent, math.inf)
         self._in_flight[lane] += 1
         if lane is Lane.BACKLOG:
-            self._bucket.take()
+            self._bucket.spend()
         return Pick(seq, lane, sent.attempt)
 
     def _answered(self, sent: _Sent, due_s: float) -> None:

@@ -189,7 +189,7 @@ class Planner:
         """Whether a quarter of what may be saved is there."""
         return self._saved_ns > self._settings.burst_s * 1e9 / 4
 
-    def told(self, *, read: bool, parts: int) -> None:
+    def learn(self, *, read: bool, parts: int) -> None:
         """How the looks of a frame ended."""
         if parts:
             self._vain = 0 if read else self._vain + 1
@@ -300,7 +300,7 @@ class Ladder:
                 yield Look(tuple(reading for reading in look.readings if reading.payload not in known), look.glimpses)
                 if look.readings and not look.glimpses:
                     break
-        self._planner.told(read=bool(look.readings), parts=len(plan.parts))
+        self._planner.learn(read=bool(look.readings), parts=len(plan.parts))
 
     def explain(self, pixels: Luma, unread: Sequence[Unread]) -> Explained | None:
         """Why what was not read in this frame could not be; None where nothing shows a code, or the budget is spent."""

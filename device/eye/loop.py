@@ -258,7 +258,7 @@ class EyeLoop:
             persons = [reading for reading in look.readings if not self._is_reference(reading, read_ns)]
             read = read or bool(persons)
             for reading in persons[:MOST_READINGS]:
-                self._tell(_sighting(reading, frame, counts.frames, read_ns))
+                self._send(_sighting(reading, frame, counts.frames, read_ns))
         counts.read += read
         counts.refused = self._ladder.refused
         explained = None if read else self._explain(frame, unread)
@@ -275,7 +275,7 @@ class EyeLoop:
         self._explained_ns = now_ns
         explained = self._ladder.explain(frame.pixels, unread)
         if explained is not None:
-            self._tell(
+            self._send(
                 Glimpse(frame=self.counts.frames, taken_ns=frame.taken_ns, cause=explained.cause, px_per_module=explained.px_per_module)
             )
         return explained
@@ -295,19 +295,19 @@ class EyeLoop:
     def _bad(self, bad: BadFrame) -> None:
         self.counts.bad += 1
         log.warning("skipped: %s", ascii(bad.why))
-        self._tell(_trouble("unreadable_frame", bad.why))
+        self._send(_trouble("unreadable_frame", bad.why))
 
     def _rest(self, camera: Camera) -> None:
         """The source has ended. The eye stays, well and idle: a new one would play everything again."""
         log.info("%s has ended after %d frames", camera.source, self.counts.frames)
-        self._tell(_trouble("source_ended", f"{self.counts.frames} frames, {self.counts.bad} unreadable"))
+        self._send(_trouble("source_ended", f"{self.counts.frames} frames, {self.counts.bad} unreadable"))
         while not self._over():
             self._beat()
             self._stop.wait(IDLE_S)
 
     # ---------------------------------------------------------------- telling
 
-    def _tell(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         """Once, and dropped where the gate does not read; from a source to be seen whole, until it is taken."""
         if not self._whole:
             self._link.send(message)

@@ -47,13 +47,13 @@ def says_part(data: bytes, version: int) -> bool:
     bits = _Bits(data)
     width = 0 if version < 10 else 1 if version < 27 else 2  # noqa: PLR2004 - the bounds in the standard's table 3
     while bits.left >= 4:  # noqa: PLR2004 - a header has four bits
-        mode = bits.take(4)
+        mode = bits.read(4)
         if mode == _PART_OF_SET:
             return True
         if mode in _COUNT_BITS:
             if mode == _HANZI:
-                bits.take(4)
-            bits.skip(_length(mode, bits.take(_COUNT_BITS[mode][width])))
+                bits.read(4)
+            bits.skip(_length(mode, bits.read(_COUNT_BITS[mode][width])))
         elif mode == _CHARACTER_SET:
             _skip_designator(bits)
         elif mode == _FNC1_SECOND:
@@ -74,7 +74,7 @@ def _length(mode: int, count: int) -> int:
 
 def _skip_designator(bits: _Bits) -> None:
     """A character set's number has one, two or three bytes, by the leading ones of the first."""
-    first = bits.take(8)
+    first = bits.read(8)
     bits.skip(0 if first < 0x80 else 8 if first < 0xC0 else 16)  # noqa: PLR2004 - one and two leading ones
 
 
@@ -85,7 +85,7 @@ class _Bits:
         self._value = int.from_bytes(data, "big")
         self.left = 8 * len(data)
 
-    def take(self, count: int) -> int:
+    def read(self, count: int) -> int:
         self.left -= count
         if self.left < 0:
             return 0

@@ -116,7 +116,7 @@ class PicameraCamera:
             request = self._newest()
             try:
                 with self._library.MappedArray(request, "main", reshape=False, write=False) as mapped:
-                    self._take(mapped.array)
+                    self._copy_frame(mapped.array)
                 metadata = request.get_metadata()
             finally:
                 request.release()
@@ -204,7 +204,7 @@ class PicameraCamera:
             raise CameraStopped(f"picamera2: {error}") from error
         return request
 
-    def _take(self, buffer: Luma) -> None:
+    def _copy_frame(self, buffer: Luma) -> None:
         """Copy the luma. No array that refers to the buffer outlives this call."""
         rows = buffer.reshape(-1)[: self._stride * self._height].reshape(self._height, self._stride)
         np.copyto(self._luma, rows[:, : self._width])

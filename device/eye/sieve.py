@@ -71,7 +71,7 @@ def regions(pixels: Luma) -> tuple[Box, ...]:
     if height < 2 * TILE_PX or width < 2 * TILE_PX:
         return (Box(0, 0, width, height),)
     fine, coarse = _found(pixels, 1), _found(pixels, COARSE)
-    found = fine + [one for one in coarse if not _told(one[1], [box for _, box in fine])]
+    found = fine + [one for one in coarse if not _covered(one[1], [box for _, box in fine])]
     found.sort(key=lambda one: one[0], reverse=True)
     boxes = _apart([_margin(box, width, height) for _, box in found[:MOST_REGIONS]])
     if sum(box.area for box in boxes) > WHOLE_SHARE * width * height:
@@ -172,7 +172,7 @@ def _apart(boxes: list[Box]) -> list[Box]:
     return done
 
 
-def _told(box: Box, others: list[Box]) -> bool:
+def _covered(box: Box, others: list[Box]) -> bool:
     """Whether a code found more finely takes a good part of the box: then that says better where it is."""
     return any(code_like(other) and other.area > TOLD_SHARE * box.area and _overlap(other, box) for other in others)
 

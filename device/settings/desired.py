@@ -120,7 +120,7 @@ class Desired:
 
     # ------------------------------------------------------------- what comes
 
-    def take(self, payload: bytes) -> ConfigVerdict:
+    def receive(self, payload: bytes) -> ConfigVerdict:
         """One desired configuration. It is in force after the next start, which ``changed`` asks for."""
         desired = self._province.read(wire.DesiredConfig, payload)
         if isinstance(desired, str):

@@ -48,8 +48,8 @@ def run_update(package: Path, *, older: bool, keys: Path = KEYS, state: Path = S
     with tempfile.TemporaryDirectory(dir=state) as folder:
         copy = Path(folder) / "gate.deb"
         try:
-            content = _take(package, copy)
-            verify(content, _take_signature(package, copy), load_keys(keys))
+            content = _copy_in(package, copy)
+            verify(content, _copy_signature(package, copy), load_keys(keys))
             offer = _offer(copy)
             _check(offer, older=older)
         except (Unsigned, UpdateRefused) as error:
@@ -75,7 +75,7 @@ def run_handed_in(folder: Path, *, keys: Path = KEYS, state: Path = STATE) -> in
     return code
 
 
-def _take(origin: Path, copy: Path) -> bytes:
+def _copy_in(origin: Path, copy: Path) -> bytes:
     """The package's bytes, once read and once written: no link is followed, and nothing without an end is read."""
     try:
         with os.fdopen(os.open(origin, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
@@ -88,7 +88,7 @@ def _take(origin: Path, copy: Path) -> bytes:
     return content
 
 
-def _take_signature(package: Path, copy: Path) -> Path:
+def _copy_signature(package: Path, copy: Path) -> Path:
     signature = copy.with_name("gate.deb.sig")
     origin = Path(f"{package}.sig")
     if origin.is_symlink() or not origin.is_file():

@@ -107,14 +107,14 @@ class Desk:
         told = result()
         if steps:
             self.note(verb, subject, "done", told)
-        self.tell(told)
+        self.show(told)
 
     def note(self, verb: str, subject: str, outcome: str, facts: Mapping[str, Any]) -> None:
         """One row of the audit."""
         plain = {key: value if isinstance(value, int | list) else str(value)[:NOTED_LIMIT] for key, value in facts.items()}
         self.registry.note(getpass.getuser(), verb, subject, outcome, plain)
 
-    def tell(self, told: Mapping[str, Any]) -> None:
+    def show(self, told: Mapping[str, Any]) -> None:
         """A result: a JSON object, or a line for each fact."""
         if self.settings.json:
             self.out.print_json(json.dumps(told, ensure_ascii=False, default=str), indent=None)

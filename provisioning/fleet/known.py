@@ -106,10 +106,10 @@ def _hear(facts: Facts, store: sqlite3.Connection) -> None:
         kind = str(topic_text).rsplit("/", 1)[-1]
         if kind != topics.UP_STATE:
             known.seen = heard if known.seen is None else max(known.seen, heard)
-        _tell(known, kind, told)
+        _apply(known, kind, told)
 
 
-def _tell(known: Known, kind: str, told: Mapping[str, Any]) -> None:
+def _apply(known: Known, kind: str, told: Mapping[str, Any]) -> None:
     """Whatever a gate says is checked for its form: the report must not break on a gate that lies."""
     version = told.get("version")
     if isinstance(version, str):

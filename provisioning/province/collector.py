@@ -113,13 +113,13 @@ class Collector:
 
     def _listen(self, timeout_s: float) -> None:
         try:
-            self._take(self._events.get(timeout=timeout_s))
+            self._handle(self._events.get(timeout=timeout_s))
             while len(self._batch) < BATCH_LIMIT:
-                self._take(self._events.get_nowait())
+                self._handle(self._events.get_nowait())
         except queue.Empty:
             return
 
-    def _take(self, item: tuple[Connection, Event] | None) -> None:
+    def _handle(self, item: tuple[Connection, Event] | None) -> None:
         if item is None or item[0] is not self._connection:
             return
         match item[1]:
@@ -134,7 +134,7 @@ class Collector:
                 self._since_s = time.monotonic()
                 self._width = max(1, min(WINDOW_LIMIT, limits.receive_maximum))
                 self.counts["connects"] += 1
-                self._tell("connected")
+                self._note_state("connected")
             case Subscribed(codes):
                 self._subscribed(codes)
             case Ended() as end:
@@ -142,7 +142,7 @@ class Collector:
 
     def _subscribed(self, codes: tuple[int, ...]) -> None:
         if any(broker_codes.is_refusal(code) for code in codes):
-            self._tell(f"the broker refused the subscription: {broker_codes.name(max(codes))}")
+            self._note_state(f"the broker refused the subscription: {broker_codes.name(max(codes))}")
         elif self._ready is not None:
             partial = self._ready.with_name(self._ready.name + ".partial")
             partial.write_text("ready\n", encoding="ascii")
@@ -159,9 +159,9 @@ class Collector:
         self._batch.clear()
         self._retry_at_s = now_s + self._backoff.next_s()
         why = end.reason if end.code is None else f"{end.reason} {broker_codes.name(end.code)}"
-        self._tell(f"no connection: {why} {end.detail}")
+        self._note_state(f"no connection: {why} {end.detail}")
 
-    def _tell(self, text: str) -> None:
+    def _note_state(self, text: str) -> None:
         """One line for each change."""
         if text != self._said:
             self._said = text
@@ -197,7 +197,7 @@ class Collector:
             if isinstance(item, Notice) and item.hello is not None:
                 self.counts["hellos"] += 1
                 key = (item.gate, item.hello.epoch)
-                self._store.told(*key, item.hello.oldest)
+                self._store.note_oldest(*key, item.hello.oldest)
                 self._replies[key] = self._store.coverage(key)
                 self._ack_at_s = 0.0
 

@@ -53,7 +53,7 @@ class EventStore(Protocol):
         """Keep a batch in one transaction, durable on return. ``received`` is the time, RFC 3339."""
         ...
 
-    def told(self, gate: str, epoch: str, oldest: int) -> None:
+    def note_oldest(self, gate: str, epoch: str, oldest: int) -> None:
         """The gate says that ``oldest`` is the oldest event that it still holds: what is missing below will never come."""
         ...
 
@@ -149,7 +149,7 @@ class SqliteStore:
             raise
         return kept
 
-    def told(self, gate: str, epoch: str, oldest: int) -> None:
+    def note_oldest(self, gate: str, epoch: str, oldest: int) -> None:
         """Note that what is not held below ``oldest`` will never come, and go on from there."""
         self._db.execute("BEGIN IMMEDIATE")
         try:

@@ -115,11 +115,11 @@ def _site(path: Path, number: int, row: Mapping[str, Any]) -> NewSite:
 
 def written(sites: Sequence[Site], gates: Sequence[Gate], form: Literal["csv", "yaml"]) -> str:
     """All sites: CSV with a column for each field, or YAML with the gates below their site."""
-    rows = [{**_told(site), "network": site.network} for site in sites]
+    rows = [{**_cells(site), "network": site.network} for site in sites]
     if form == "csv":
         keys = sorted({f"network.{key}" for row in rows for key in row["network"]})
         out = io.StringIO()
-        writer = csv.DictWriter(out, [*(_told(sites[0]) if sites else ["id"]), *keys], lineterminator="\n")
+        writer = csv.DictWriter(out, [*(_cells(sites[0]) if sites else ["id"]), *keys], lineterminator="\n")
         writer.writeheader()
         for row in rows:
             flat = {f"network.{key}": value for key, value in row.pop("network").items()}
@@ -135,7 +135,7 @@ def written(sites: Sequence[Site], gates: Sequence[Gate], form: Literal["csv", "
     return told
 
 
-def _told(site: Site) -> dict[str, Any]:
+def _cells(site: Site) -> dict[str, Any]:
     names = ("id", "name", "kind", "commune", "commune_list", "address", "contact", "hotline", "purpose", "legal_basis")
     told = {name: getattr(site, name) for name in (*names, "broker_host", "broker_port", "policy")}
     return {**told, "created": site.created.isoformat()}

@@ -108,7 +108,7 @@ class Sites(Verbs):
         row = self.desk.registry.site(checked(site, SITE))
         gates = [f"{gate.id} ({gate.lane}, {gate.direction}, {gate.state})" for gate in self.desk.registry.gates(row.id)]
         more = {name: getattr(row, name) for name in ("address", "contact", "purpose", "legal_basis", "network", "policy")}
-        self.desk.tell({**self._row(row), **more, "broker": f"{row.broker_host}:{row.broker_port}", "gates": gates})
+        self.desk.show({**self._row(row), **more, "broker": f"{row.broker_host}:{row.broker_port}", "gates": gates})
 
     def bring(self, path: Path) -> None:
         """From a file: all or none."""
@@ -145,7 +145,7 @@ class Sites(Verbs):
             self.desk.out.print(text, end="", markup=False)
         else:
             printing.save(text.encode(), out)
-            self.desk.tell({"path": str(out)})
+            self.desk.show({"path": str(out)})
 
     def _row(self, site: Site) -> dict[str, Any]:
         told = {"id": site.id, "name": site.name, "kind": self.kind_name(site.kind), "commune": self.commune_name(site.commune)}

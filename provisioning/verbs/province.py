@@ -23,8 +23,7 @@ from provisioning.desk.errors import Refused
 from provisioning.desk.plan import Step
 from provisioning.enrolment.issuing import FilesIssuer, Issuer
 from provisioning.enrolment.step_ca import StepIssuer
-from provisioning.enrolment.worker import WORKER, Worker
-from provisioning.enrolment.worker import EnrolmentDesk as Bureau
+from provisioning.enrolment.worker import WORKER, EnrolmentDesk, Worker
 from provisioning.paper import printing, sheets
 from provisioning.verbs.verb import Out, Verbs
 
@@ -152,7 +151,7 @@ class Enrolments(Verbs):
             if step_ca_root is None or step_ca_key is None:
                 raise Refused("E133", value="--step-ca", why="--step-ca-root, --step-ca-key")
             issuer = StepIssuer.of(step_ca, step_ca_root, step_ca_provisioner, step_ca_key)
-        worker = Worker(peer, Bureau(self.desk.registry, issuer, ours.site_keys(phrase), ours.roots()))
+        worker = Worker(peer, EnrolmentDesk(self.desk.registry, issuer, ours.site_keys(phrase), ours.roots()))
         stop = threading.Event()
 
         def end(*_: object) -> None:

@@ -135,9 +135,9 @@ def test_the_wait_for_the_next_token_is_exact() -> None:
 def test_messages_beside_the_record_use_places_of_the_window_too() -> None:
     """State and hello count against Receive Maximum like events."""
     sending = window(receive_maximum=2)
-    assert sending.take_slot("state", 0.0)
-    assert sending.take_slot("hello", 0.0)
-    assert not sending.take_slot("more", 0.0)
+    assert sending.reserve("state", 0.0)
+    assert sending.reserve("hello", 0.0)
+    assert not sending.reserve("more", 0.0)
     assert sending.pick(0.0, 1, None) is None
     assert sending.wait_s(0.0, None) == math.inf
     sending.free_slot("state")
@@ -304,7 +304,7 @@ def test_a_lost_connection_makes_everything_unanswered_due_at_once() -> None:
     """Without a PUBACK nobody knows whether the broker has it."""
     sending = window(receive_maximum=3)
     send(sending, live=3)
-    sending.take_slot("state", 0.0)
+    sending.reserve("state", 0.0)
     sending.disconnected(5.0)
     assert sending.in_flight == 0
     sending.connected(3, 6.0)
@@ -328,7 +328,7 @@ def test_it_shows_how_long_the_broker_has_owed_an_answer() -> None:
     sending = window()
     assert sending.oldest_unanswered_s(9.0) == 0
     send(sending, live=1, now_s=1.0)
-    sending.take_slot("hello", 4.0)
+    sending.reserve("hello", 4.0)
     assert sending.oldest_unanswered_s(9.0) == 8.0
     taken(sending, 1001)
     assert sending.oldest_unanswered_s(9.0) == 5.0

@@ -65,7 +65,7 @@ def plans(planner: Planner, frames: int, *places: Box, changed: bool = False, re
     found = []
     for number in range(frames):
         found.append(planner.plan(number * FRAME_NS, places, FRAME, changed=changed or number == 0))
-        planner.told(read=read, parts=len(found[-1].parts))
+        planner.learn(read=read, parts=len(found[-1].parts))
     return found
 
 

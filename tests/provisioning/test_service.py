@@ -52,7 +52,7 @@ def hold_up(places: Places, payload: bytes) -> str:
     gate.open(0)
     facts.clear()
     now = clock.reading()
-    gate.take(payload, ClockReading(now.monotonic_ns, now.boot_ns, now.wall_ns, now.boot_id, trusted=True))
+    gate.submit(payload, ClockReading(now.monotonic_ns, now.boot_ns, now.wall_ns, now.boot_id, trusted=True))
     (fact,) = facts
     assert isinstance(fact, wire.CommandFate)
     return fact.reason or fact.state

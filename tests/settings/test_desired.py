@@ -54,7 +54,7 @@ def test_a_configuration_is_in_force_after_the_next_start_and_reported(stage: St
     before = stage.config_path.read_bytes()
     desired, config = start(stage)
     assert (config.policy.duplicate_window_s, desired.report()) == (5.0, None)
-    assert desired.take(order(3, policy={"duplicate_window_s": 9})) == ConfigVerdict(3, "applied")
+    assert desired.receive(order(3, policy={"duplicate_window_s": 9})) == ConfigVerdict(3, "applied")
     assert restarts(desired)
     desired, config = start(stage)
     assert config.policy.duplicate_window_s == 9.0
@@ -67,10 +67,10 @@ def test_the_same_again_changes_nothing(stage: Stage) -> None:
     """It lies retained on the broker and comes with every connection."""
     desired, _ = start(stage)
     payload = order(3, policy={"duplicate_window_s": 9})
-    desired.take(payload)
+    desired.receive(payload)
     desired, _ = start(stage)
     prove(desired)
-    assert desired.take(payload) == ConfigVerdict(3, "applied")
+    assert desired.receive(payload) == ConfigVerdict(3, "applied")
     assert not restarts(desired)
 
 
@@ -97,10 +97,10 @@ def test_the_same_again_changes_nothing(stage: Stage) -> None:
 def test_what_may_not_be_is_refused_and_the_one_in_force_stays(stage: Stage, payload: bytes, reason: str) -> None:
     """Validated whole before anything is touched: also that TLS is not taken away."""
     desired, _ = start(stage)
-    desired.take(order(2, policy={"duplicate_window_s": 8}))
+    desired.receive(order(2, policy={"duplicate_window_s": 8}))
     desired, _ = start(stage)
     prove(desired)
-    verdict = desired.take(payload)
+    verdict = desired.receive(payload)
     assert (verdict.status, verdict.errors) == ("rejected", (reason,))
     assert not restarts(desired)
     assert start(stage)[1].policy.duplicate_window_s == 8.0
@@ -109,14 +109,14 @@ def test_what_may_not_be_is_refused_and_the_one_in_force_stays(stage: Stage, pay
 def test_a_configuration_that_cuts_the_gate_off_is_taken_back(stage: Stage) -> None:
     """After ten minutes without a connection; and the version that failed never comes back."""
     desired, _ = start(stage)
-    desired.take(order(2, broker={"port": 1884}))
+    desired.receive(order(2, broker={"port": 1884}))
     desired, config = start(stage)
     assert config.broker is not None
     assert config.broker.port == 1884
     prove(desired)
     desired, _ = start(stage)
     bad = order(3, broker={"port": 9})
-    desired.take(bad)
+    desired.receive(bad)
     desired, config = start(stage)
     assert config.broker is not None
     assert config.broker.port == 9
@@ -129,15 +129,15 @@ def test_a_configuration_that_cuts_the_gate_off_is_taken_back(stage: Stage) -> N
     assert config.broker is not None
     assert config.broker.port == 1884
     assert desired.report() == ConfigVerdict(3, "rolled_back", ("cut_off",))
-    assert desired.take(bad) == ConfigVerdict(3, "rolled_back", ("cut_off",))
+    assert desired.receive(bad) == ConfigVerdict(3, "rolled_back", ("cut_off",))
     assert not restarts(desired)
-    assert desired.take(order(4, policy={"duplicate_window_s": 7})).status == "applied"
+    assert desired.receive(order(4, policy={"duplicate_window_s": 7})).status == "applied"
 
 
 def test_one_that_does_not_touch_the_connection_is_kept_offline_too(stage: Stage) -> None:
     """A site without network for days still takes what came before."""
     desired, _ = start(stage)
-    desired.take(order(2, policy={"duplicate_window_s": 8}))
+    desired.receive(order(2, policy={"duplicate_window_s": 8}))
     desired, _ = start(stage)
     for now_ns in (1, WELL_NS + 1, TRIAL_NS + 2):
         desired.watch(now_ns, online=False, well=True)
@@ -149,7 +149,7 @@ def test_one_that_does_not_touch_the_connection_is_kept_offline_too(stage: Stage
 def test_a_program_that_does_not_come_up_goes_back_by_itself(stage: Stage) -> None:
     """After three starts that did not get through the trial."""
     desired, _ = start(stage)
-    desired.take(order(2, policy={"duplicate_window_s": 8}))
+    desired.receive(order(2, policy={"duplicate_window_s": 8}))
     for _ in range(STARTS_LIMIT):
         assert start(stage)[1].policy.duplicate_window_s == 8.0
     desired, config = start(stage)
@@ -160,7 +160,7 @@ def test_a_program_that_does_not_come_up_goes_back_by_itself(stage: Stage) -> No
 def test_one_that_the_file_no_longer_bears_is_taken_back(stage: Stage) -> None:
     """A technician changed the file since."""
     desired, _ = start(stage)
-    desired.take(order(2, broker={"retry_min_s": 30}))
+    desired.receive(order(2, broker={"retry_min_s": 30}))
     desired, _ = start(stage)
     prove(desired)
     stage.config_path.write_text(stage.config_path.read_text().replace("[broker]", "[broker]\nretry_max_s = 20"))
@@ -176,7 +176,7 @@ def test_damaged_files_never_stop_the_start(stage: Stage, name: str, content: by
     """The file on the card is always enough."""
     desired, _ = start(stage)
     for version in (2, 3):
-        desired.take(order(version, policy={"duplicate_window_s": 5 + version}))
+        desired.receive(order(version, policy={"duplicate_window_s": 5 + version}))
         desired, _ = start(stage)
         prove(desired)
     (stage.folder / "state" / "desired" / name).write_bytes(content)
@@ -192,9 +192,9 @@ def test_a_full_card_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPat
     desired, _ = start(stage)
     with monkeypatch.context() as patch:
         patch.setattr(module, "replace_durably", full)
-        assert desired.take(order(2, policy={"duplicate_window_s": 8})) == ConfigVerdict(2, "rejected", ("storage",))
+        assert desired.receive(order(2, policy={"duplicate_window_s": 8})) == ConfigVerdict(2, "rejected", ("storage",))
     assert start(stage)[1].policy.duplicate_window_s == 5.0
-    assert desired.take(order(2, policy={"duplicate_window_s": 8})).status == "applied"
+    assert desired.receive(order(2, policy={"duplicate_window_s": 8})).status == "applied"
 
 
 def test_without_the_province_nothing_is_desired(tmp_path: Path) -> None:
@@ -207,5 +207,5 @@ def test_without_the_province_nothing_is_desired(tmp_path: Path) -> None:
 def test_no_bytes_change_anything(stage: Stage, payload: bytes) -> None:
     """Or raise anything."""
     desired, _ = start(stage)
-    assert desired.take(payload).status == "rejected"
+    assert desired.receive(payload).status == "rejected"
     assert not restarts(desired)

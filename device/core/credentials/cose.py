@@ -76,7 +76,7 @@ def base45_bytes(text: str) -> bytes:
         raise BadCbor("not Base45") from None
 
 
-def take_apart(data: bytes) -> Sign1:
+def split_sign1(data: bytes) -> Sign1:
     """The token in ``data``: tag 18, alone or inside tag 61 or around it. Raises BadCbor for any other structure."""
     item = loads(data)
     tags: set[int] = set()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from device.core.credentials import badge, health_certificate
 from device.core.credentials.cbor import BadCbor
-from device.core.credentials.cose import base45_bytes, is_signed_by, take_apart
+from device.core.credentials.cose import base45_bytes, is_signed_by, split_sign1
 from device.core.reasons import Reason
 from device.core.trust import KeyUse
 from device.core.types import Credential, Kind
@@ -46,7 +46,7 @@ def parse(text: Text, trust: Trust) -> Credential | Rejection | None:
             if not trust.uses(use):
                 return text.refuse(kind, Reason.NOT_ENABLED)
             try:
-                token = take_apart(unpack(base45_bytes(text.wire.removeprefix(prefix))))
+                token = split_sign1(unpack(base45_bytes(text.wire.removeprefix(prefix))))
                 found = _verified(token, use, trust, read)
             except BadCbor:
                 return text.refuse(kind, Reason.MALFORMED)

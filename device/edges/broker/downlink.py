@@ -44,7 +44,7 @@ class Downlink:
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self.desk: OrderDesk | None = None
         self.fetcher: ListFetcher | None = None
-        self.take_config: Callable[[bytes], ConfigVerdict] | None = None
+        self.judge_config: Callable[[bytes], ConfigVerdict] | None = None
         self.refused = 0
 
     def answers(self, now: ClockReading) -> list[Publication]:
@@ -52,7 +52,7 @@ class Downlink:
         states = [] if self.desk is None else self.desk.answers(now)
         return [Publication(object(), wire.up(self._gate, "cmd", state.id), wire.encode(state)) for state in states]
 
-    def take(self, topic: wire.Topic, payload: bytes, now: ClockReading, *, retained: bool) -> Publication | None:
+    def receive(self, topic: wire.Topic, payload: bytes, now: ClockReading, *, retained: bool) -> Publication | None:
         """Judge one message, and answer it where the contract has an answer."""
         if topic.kind == "cmd":
             return self._command(topic.name, payload, now, retained=retained)
@@ -69,7 +69,7 @@ class Downlink:
         return None
 
     def _command(self, name: str, payload: bytes, now: ClockReading, *, retained: bool) -> Publication | None:
-        refusal = Refusal("not_enabled") if self.desk is None else self.desk.take(name, payload, now, retained=retained)
+        refusal = Refusal("not_enabled") if self.desk is None else self.desk.submit(name, payload, now, retained=retained)
         if refusal is None:
             return None
         self.refused += 1
@@ -78,7 +78,7 @@ class Downlink:
         return Publication(object(), wire.up(self._gate, "cmd", name), wire.encode(state))
 
     def _config(self, payload: bytes) -> Publication:
-        verdict = _not_enabled(payload) if self.take_config is None else self.take_config(payload)
+        verdict = _not_enabled(payload) if self.judge_config is None else self.judge_config(payload)
         if verdict.status == "rejected":
             self.refused += 1
         self._note_config(verdict)

@@ -36,7 +36,7 @@ class Notices:
         if self._bucket.ready_in_s(self._clock.monotonic_ns() / 1e9) > 0:
             self.unrecorded += 1
             return False
-        self._bucket.take()
+        self._bucket.spend()
         self._audit(wire.audit_data(fact))
         return True
 

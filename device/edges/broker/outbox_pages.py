@@ -49,7 +49,7 @@ class Feed:
             self._read(lane)
         return rows[0] if rows else None
 
-    def take(self, lane: Lane) -> Outgoing:
+    def pop(self, lane: Lane) -> Outgoing:
         """The event that ``head`` showed, which is now being sent."""
         return self._rows[lane].popleft()
 

@@ -117,7 +117,7 @@ class Sender:
         return None if row is None else row.seq
 
     def _send(self, pick: Pick, now_s: float, publish: Callable[[Publication], None]) -> None:
-        row = self._feed.take(pick.lane) if pick.attempt == 1 else self._feed.again(pick.seq)
+        row = self._feed.pop(pick.lane) if pick.attempt == 1 else self._feed.again(pick.seq)
         if row is None:
             # Dropped by the record's bounds or its retention, which said so in an event of its own.
             self.window.dropped(pick.seq)

@@ -139,9 +139,9 @@ class Siblings:
         if self._online:
             self._speak(now_s)
         try:
-            self._take(self._events.get(timeout=_TURN_S))
+            self._handle(self._events.get(timeout=_TURN_S))
             while True:
-                self._take(self._events.get_nowait())
+                self._handle(self._events.get_nowait())
         except queue.Empty:
             return
 
@@ -163,7 +163,7 @@ class Siblings:
         self._connection = connection
         connection.start()
 
-    def _take(self, item: tuple[Connection, Event] | None) -> None:
+    def _handle(self, item: tuple[Connection, Event] | None) -> None:
         if item is None or item[0] is not self._connection:
             return
         connection, event = item
@@ -237,7 +237,7 @@ class Siblings:
         return self._clock.monotonic_ns() / 1e9
 
 
-def take_in(siblings: Siblings, remember: Callable[[Passage], None], last_of: Callable[[str], Passage | None]) -> None:
+def apply_passages(siblings: Siblings, remember: Callable[[Passage], None], last_of: Callable[[str], Passage | None]) -> None:
     """Take what others saw into a memory, unless what is remembered is newer."""
     for passage in siblings.receive():
         last = last_of(passage.subject)

@@ -114,17 +114,17 @@ class MqttUplink:
         self._retry_at_s = self._record_at_s = self._health_at_s = self._look_at_s = 0.0
         self._tally = {"attempts": 0, "connects": 0, "bad_messages": 0, "record_errors": 0, "crashes": 0}
 
-    def take_orders(self, desk: OrderDesk) -> None:
+    def set_order_desk(self, desk: OrderDesk) -> None:
         """Who carries commands out. To be told before ``start``; used in the supervisor's thread alone."""
         self._downlink.desk = desk
 
-    def take_lists(self, fetcher: ListFetcher) -> None:
+    def set_list_fetcher(self, fetcher: ListFetcher) -> None:
         """Who fetches lists. To be told before ``start``."""
         self._downlink.fetcher = fetcher
 
-    def take_config(self, take: Callable[[bytes], ConfigVerdict], report: Callable[[], ConfigVerdict | None]) -> None:
+    def set_config_judge(self, judge: Callable[[bytes], ConfigVerdict], report: Callable[[], ConfigVerdict | None]) -> None:
         """Who judges desired configurations, and what became of the last one. To be told before ``start``."""
-        self._downlink.take_config = take
+        self._downlink.judge_config = judge
         self._report = report
 
     def hear(self, ask: Ask) -> None:
@@ -224,13 +224,13 @@ class MqttUplink:
     def _listen(self, timeout_s: float) -> None:
         """Wait for something to happen, then take everything that has."""
         try:
-            self._take(self._events.get(timeout=timeout_s))
+            self._handle(self._events.get(timeout=timeout_s))
             while True:
-                self._take(self._events.get_nowait())
+                self._handle(self._events.get_nowait())
         except queue.Empty:
             return
 
-    def _take(self, item: tuple[Connection, Event] | News) -> None:
+    def _handle(self, item: tuple[Connection, Event] | News) -> None:
         if item is None:
             self._news.clear()
             self._sender.news()
@@ -273,7 +273,7 @@ class MqttUplink:
     def _speak(self) -> None:
         """Send what is said beside the record, as far as the window has room."""
         self._control.extend(self._downlink.answers(self._clock.reading())[: CONTROL_LIMIT - len(self._control)])
-        while self._control and self._sender.window.take_slot(self._control[0].token, self._now_s()):
+        while self._control and self._sender.window.reserve(self._control[0].token, self._now_s()):
             self._publish(self._control.popleft())
 
     def _look_after(self, now_s: float) -> bool:
@@ -376,7 +376,7 @@ class MqttUplink:
         elif topic.kind == "ack":
             self._acked(message.payload)
         else:
-            reply = self._downlink.take(topic, message.payload, self._clock.reading(), retained=message.retained)
+            reply = self._downlink.receive(topic, message.payload, self._clock.reading(), retained=message.retained)
             if reply is not None and len(self._control) < CONTROL_LIMIT:
                 self._control.append(reply)
 
@@ -398,7 +398,7 @@ class MqttUplink:
         if self._phase is Phase.ONLINE and self._limits is not None:
             self._speak()
             last = self._herald.state(self._session, online=False, retain=self._limits.retain_available)
-            if self._until(lambda: window.take_slot(last.token, self._now_s())):
+            if self._until(lambda: window.reserve(last.token, self._now_s())):
                 self._publish(last)
                 self._until(lambda: not window.owes(last.token))
             self._sender.close()

@@ -37,7 +37,7 @@ class OrderNote:
     state: wire.CommandStatus
     expires_s: int
     reason: str | None = None
-    told: bool = False
+    reported: bool = False
 
     @property
     def over(self) -> bool:
@@ -69,14 +69,14 @@ class OrderBook:
         """Note it, durably. Raises OSError, and then nothing has changed; ValueError for an id that is no name."""
         if _NAME.fullmatch(line.id) is None:
             raise ValueError("not the id of an order")
-        content = {"name": line.name, "state": line.state, "expires_s": line.expires_s, "reason": line.reason, "told": line.told}
+        content = {"name": line.name, "state": line.state, "expires_s": line.expires_s, "reason": line.reason, "told": line.reported}
         replace_durably(self._folder / f"{line.id}.json", json.dumps(content).encode())
         self._lines[line.id] = line
 
     def tidy(self, now_s: int) -> None:
         """Forget what expired a day ago and is told."""
         for line in self.lines():
-            if line.over and line.told and now_s > line.expires_s + KEPT_S:
+            if line.over and line.reported and now_s > line.expires_s + KEPT_S:
                 (self._folder / f"{line.id}.json").unlink(missing_ok=True)
                 del self._lines[line.id]
 

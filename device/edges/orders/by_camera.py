@@ -75,7 +75,7 @@ class Commissioner:
         """Whether an order would be looked at."""
         return now_ns < self._open_until_ns
 
-    def take(self, payload: bytes, now: ClockReading) -> bool:
+    def submit(self, payload: bytes, now: ClockReading) -> bool:
         """One order in an open window. Returns whether it was taken; either is recorded."""
         order: CameraOrder | None = None
         reason = None
@@ -116,7 +116,7 @@ class Commissioner:
             raise _Refused("too_many_orders")
         files = self._files(order, payload)
         # Used from here on: an order that a power cut broke off is made anew, never read again.
-        self._book.write(OrderNote(order.id.hex(), _name(order), "succeeded", order.expires_s, told=True))
+        self._book.write(OrderNote(order.id.hex(), _name(order), "succeeded", order.expires_s, reported=True))
         folder = self._site.config.trust.commissioned
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for one, content in files:

@@ -71,8 +71,8 @@ class OrderDesk:
             if not line.over:
                 good = line.name in _ENDED_BY_A_START
                 self._end(replace(line, state="succeeded" if good else "interrupted", reason=None if good else "restarted"), now)
-            elif not line.told:
-                self._tell(line)
+            elif not line.reported:
+                self._report(line)
         if now.trusted:
             self._book.tidy(now.wall_ns // 1_000_000_000)
 
@@ -87,7 +87,7 @@ class OrderDesk:
         self._answers.clear()
         return said
 
-    def take(self, name: str, payload: bytes, now: ClockReading, *, retained: bool) -> Refusal | None:
+    def submit(self, name: str, payload: bytes, now: ClockReading, *, retained: bool) -> Refusal | None:
         """One message on ``down/cmd/{name}``. A refusal that was never noted is for the caller to say; all else is in ``answers``."""
         if retained:
             return Refusal("retained")
@@ -145,14 +145,14 @@ class OrderDesk:
         except OSError as error:
             log.warning("how order %s ended cannot be noted: %s", line.id, error.strerror)
         self._say(line, now, detail)
-        self._tell(line)
+        self._report(line)
 
-    def _tell(self, line: OrderNote) -> None:
+    def _report(self, line: OrderNote) -> None:
         """Into the record, which reaches the province whatever becomes of this connection."""
         if not self._record(wire.CommandFate(id=line.id, order=line.name, state=line.state, reason=line.reason)):
             return
         try:
-            self._book.write(replace(line, told=True))
+            self._book.write(replace(line, reported=True))
         except (OSError, ValueError) as error:
             log.warning("that order %s was told cannot be noted, so it may be told again: %s", line.id, error)
 

@@ -122,12 +122,12 @@ class GpioSignals:
         """Bring the pins to what is due at ``now_ns``. Returns when to call next at the latest; None until something is posted."""
         if self._closed:
             return None
-        for request in self._take():
+        for request in self._pop_commands():
             request(now_ns)
         snapshot = self._player.advance(now_ns)
         self._open_pins(now_ns)
         written = self._pins is not None and self._pins.apply(snapshot)
-        self._tell(snapshot)
+        self._notify(snapshot)
         due_ns = self._player.due_ns
         return due_ns if written else min(now_ns + RETRY_NS, due_ns or now_ns + RETRY_NS)
 
@@ -175,13 +175,13 @@ class GpioSignals:
             self._posted.append(request)
             self._news.notify()
 
-    def _take(self) -> list[Callable[[int], None]]:
+    def _pop_commands(self) -> list[Callable[[int], None]]:
         with self._news:
             taken = list(self._posted)
             self._posted.clear()
         return taken
 
-    def _tell(self, snapshot: Snapshot) -> None:
+    def _notify(self, snapshot: Snapshot) -> None:
         changed, self._snapshot = snapshot != self._snapshot, snapshot
         if self._player.dropped > self._dropped:
             self._dropped = self._player.dropped

@@ -55,7 +55,7 @@ class Candidate:
             return None
 
 
-def tell(store: Store, rows: Sequence[Candidate], cause: Cause, now: ClockReading, *, oldest: bool) -> None:
+def record_gap(store: Store, rows: Sequence[Candidate], cause: Cause, now: ClockReading, *, oldest: bool) -> None:
     """Within the transaction that erases ``rows``, which follow each other: let a gap event tell of them.
 
     ``oldest`` says that no waiting event is older than they are.
@@ -66,7 +66,7 @@ def tell(store: Store, rows: Sequence[Candidate], cause: Cause, now: ClockReadin
         store.append_fact(loss, now)
 
 
-def told(data: bytes) -> Gap | None:
+def gap_in(data: bytes) -> Gap | None:
     """What a gap event says; None where it cannot be read."""
     try:
         return Gap.model_validate_json(data)
@@ -93,7 +93,7 @@ def _loss(store: Store, rows: Sequence[Candidate], cause: Cause, *, oldest: bool
 def _span(store: Store, row: Candidate) -> Gap:
     """What is lost with one row: itself, and what it told of where it is a gap event."""
     time = _time(store, row.at)
-    inner = told(row.data) if row.kind is RowKind.GAP else None
+    inner = gap_in(row.data) if row.kind is RowKind.GAP else None
     if inner is None:
         return Gap(first=row.seq, last=row.seq, count=1, cause="full", oldest=time, newest=time)
     return Gap(first=inner.first, last=row.seq, count=inner.count + 1, cause="full", oldest=inner.oldest or time, newest=time)
@@ -111,7 +111,7 @@ def _grow(store: Store, loss: Gap) -> bool:
         "WHERE kind = 2 AND state = 2 AND seq > ? ORDER BY seq DESC"
     )
     for seq, ident, *at, data in store.connection.execute(query, (store.tally.frozen,)).fetchall():
-        before = told(data)
+        before = gap_in(data)
         if before is None or before.cause != loss.cause:
             continue
         both = _joined(before, loss)

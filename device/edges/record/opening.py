@@ -72,7 +72,7 @@ def open_journal(path: Path, connect: Connect, now: ClockReading, *, suspect: st
     fresh.unlink(missing_ok=True)
     if _beside(path, _MENDED).exists():
         # Its mending was interrupted, and SQLite may have taken the rotten one away.
-        _take_mended(path)
+        _install_mended(path)
         return _replace(path, fresh, connect, "wal_damaged", now)
     if suspect is not None:
         return _replace(path, fresh, connect, suspect, now)
@@ -162,7 +162,7 @@ def _open_checked(path: Path, connect: Connect) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         if _beside(path, _MENDED).exists():
-            _take_mended(path)
+            _install_mended(path)
         raise
     return connection
 
@@ -276,7 +276,7 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def _take_mended(path: Path) -> None:
+def _install_mended(path: Path) -> None:
     """Put a mended WAL in the place of the rotten one, which is gone or of no use any more."""
     _unlink(path, "-shm")
     _beside(path, _MENDED).replace(_beside(path, "-wal"))

@@ -43,7 +43,7 @@ class Readers:
     def connection(self) -> Iterator[sqlite3.Connection]:
         """A connection for one thread, for a moment. Raises JournalError for whatever SQLite says."""
         try:
-            connection = self._take()
+            connection = self._check_out()
             try:
                 yield connection
             except BaseException:
@@ -61,7 +61,7 @@ class Readers:
         for connection in idle:
             connection.close()
 
-    def _take(self) -> sqlite3.Connection:
+    def _check_out(self) -> sqlite3.Connection:
         with self._lock:
             if self._closed:
                 raise JournalError(f"{self._path.name} is closed")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from device.core.timeline import Timeline
-from device.edges.record.gaps import told
+from device.edges.record.gaps import gap_in
 from device.edges.record.rows import SLOT_BYTES, Leaf, Record, Row, RowDamaged, RowKind, RowState, record_of
 from device.edges.record.schema import Connect, open_for_reading, read_meta, read_timeline, write_boots
 from device.edges.record.store import RowCounts
@@ -59,7 +59,7 @@ def carry_over(path: Path, connect: Connect, target: sqlite3.Connection) -> Salv
         for slot, content in _slots(source):
             target.execute("INSERT INTO passage (slot, content) VALUES (?, ?)", (slot, content))
         for row in _events(source, found):
-            _take(row, target, found)
+            _copy_row(row, target, found)
         found.compare(_expected(source))
     return found
 
@@ -78,7 +78,7 @@ def _open_damaged(path: Path, connect: Connect) -> sqlite3.Connection:
     return connection
 
 
-def _take(row: Row, target: sqlite3.Connection, found: Salvaged) -> None:
+def _copy_row(row: Row, target: sqlite3.Connection, found: Salvaged) -> None:
     """Record one event again under a new number. What a gap event told of concerns the old epoch, and is summed up."""
     state, *recorded = row
     try:
@@ -88,7 +88,7 @@ def _take(row: Row, target: sqlite3.Connection, found: Salvaged) -> None:
         return
     found.waiting += state == RowState.WAITING
     if record.kind is RowKind.GAP:
-        gap = told(record.data)
+        gap = gap_in(record.data)
         found.dropped += gap.count if gap else 0
         return
     found.rows += 1

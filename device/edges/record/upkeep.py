@@ -17,7 +17,7 @@ from typing import Final
 
 from device.core.timeline import least_age_ns
 from device.core.types import ClockReading
-from device.edges.record.gaps import Candidate, Cause, tell
+from device.edges.record.gaps import Candidate, Cause, record_gap
 from device.edges.record.rows import Leaf, RowDamaged, RowState
 from device.edges.record.schema import PAGE_BYTES
 from device.edges.record.store import Store
@@ -100,7 +100,7 @@ class Upkeep:
             connection.executescript(f"PRAGMA incremental_vacuum({free - FREE_PAGES_KEPT})")
 
     def _drop(self, rows: Sequence[Candidate], cause: Cause, now: ClockReading, *, oldest: bool = True) -> bool:
-        """Erase these, which follow each other, and tell of what was not delivered."""
+        """Erase these, which follow each other, and record_gap of what was not delivered."""
         store = self._store
         if not rows:
             return False
@@ -109,7 +109,7 @@ class Upkeep:
             for row in rows:
                 store.erase(row.seq)
             if lost:
-                tell(store, lost, cause, now, oldest=oldest)
+                record_gap(store, lost, cause, now, oldest=oldest)
             store.write_tally()
         log.info("%s events dropped: %s", len(lost), cause)
         return True

@@ -281,9 +281,9 @@ class Writer:
         waits = self.trouble is None and bool(self._queue)
         if not waits or self._turns.second(waits, bool(self._jobs)):
             return []
-        return self._take_records()
+        return self._pop_records()
 
-    def _take_records(self) -> list[Pending]:
+    def _pop_records(self) -> list[Pending]:
         return [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
 
     def _do(self, job: Job) -> None:
@@ -338,7 +338,7 @@ class Writer:
     def _serve(self) -> None:
         """Between two steps of other work: write what has come meanwhile. Another job that waits gets no turn by holding that up."""
         with self._work:
-            records = self._take_records() if self.trouble is None else []
+            records = self._pop_records() if self.trouble is None else []
         if records:
             self._write(records)
 
@@ -464,7 +464,7 @@ class Writer:
         """Open the file and write what is in memory; only then all is well again. Raises sqlite3.Error, OSError."""
         self.file.open(self._clock.reading())
         self._forget_written()
-        while records := self._take_records():
+        while records := self._pop_records():
             try:
                 self.file.store.append([pending.item for pending in records])
             except BaseException:

@@ -64,7 +64,7 @@ class Scene:
         self.list = GateList("staff", folder / "lists", ageing_ns=1, stale_ns=2)
         self.fetcher = ListFetcher(GATE, {"staff": self.list}, DESK.province, clock, ask=lambda _: None, tell=self.notices.record)
         self.downlink.fetcher = self.fetcher
-        self.downlink.take_config = self.configure
+        self.downlink.judge_config = self.configure
         self.fetcher.start()
 
     def open(self, _name: str, _args: object) -> Done:
@@ -116,7 +116,7 @@ def test_no_unsigned_message_moves_anything_and_each_refusal_is_recorded(
     kind, payload = what
     before = len(scene.audits)
     known = len(scene.downlink._seen)  # noqa: SLF001 - the same refusal is recorded once
-    answer = scene.downlink.take(wire.Topic(GATE, "down", kind, name), payload, NOW, retained=retained)
+    answer = scene.downlink.receive(wire.Topic(GATE, "down", kind, name), payload, NOW, retained=retained)
     if kind in {"cmd", "config"}:
         assert answer is not None
         assert b'"rejected"' in answer.payload
@@ -132,7 +132,7 @@ def test_the_same_messages_signed_move_what_they_name(tmp_path: Path) -> None:
     one = Scene(tmp_path)
     try:
         for kind in ("cmd", "config"):
-            one.downlink.take(wire.Topic(GATE, "down", kind, "c-1"), DESK.sign(GOOD[kind]), NOW, retained=False)
+            one.downlink.receive(wire.Topic(GATE, "down", kind, "c-1"), DESK.sign(GOOD[kind]), NOW, retained=False)
         assert (one.opened, one.configured) == (1, 1)
     finally:
         one.fetcher.close()

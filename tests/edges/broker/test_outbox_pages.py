@@ -28,7 +28,7 @@ class Reader:
         """So many events of a lane, or all that there are."""
         found: list[int] = []
         while len(found) < count and (row := self.feed.head(lane)) is not None:
-            assert self.feed.take(lane) is row
+            assert self.feed.pop(lane) is row
             found.append(row.seq)
             self.sent.add(row.seq)
         return found

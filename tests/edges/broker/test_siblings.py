@@ -15,7 +15,7 @@ from device.core.policy import WARN_PASSBACK_BLIND, decide
 from device.core.reasons import Reason
 from device.core.rules import Passback, PassbackMode, Rules
 from device.core.types import ClockReading, Credential, Direction, Kind, Passage, SubjectClass
-from device.edges.broker.siblings import Siblings, take_in
+from device.edges.broker.siblings import Siblings, apply_passages
 from device.workbench.broker import LOOPBACK
 from tests.mosquitto import Broker
 
@@ -64,7 +64,7 @@ class Gate:
     def hear(self) -> None:
         """Between two codes."""
         self.memory.blind = self.line.blind
-        take_in(self.line, self.memory.remember, self.memory.last)
+        apply_passages(self.line, self.memory.remember, self.memory.last)
 
     def knows(self, subject: str, direction: Direction) -> bool:
         """Whether it knows of a passage."""

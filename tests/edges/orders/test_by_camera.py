@@ -118,7 +118,7 @@ key = "gate.key"
 
     def take(self, payload: bytes, *, trusted: bool = True) -> str:
         """Hold it up: ``taken``, or why not."""
-        taken = self.commissioner.take(payload, reading(trusted=trusted))
+        taken = self.commissioner.submit(payload, reading(trusted=trusted))
         (fact,) = self.facts
         self.facts.clear()
         assert isinstance(fact, wire.CommandFate)

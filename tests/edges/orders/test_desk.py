@@ -72,7 +72,7 @@ class Scene:
 
     def take(self, payload: bytes, name: str = "c-1", now: ClockReading | None = None, *, retained: bool = False) -> str | None:
         """One message; the reason of a refusal."""
-        refusal = self.desk.take(name, payload, now or at(), retained=retained)
+        refusal = self.desk.submit(name, payload, now or at(), retained=retained)
         return None if refusal is None else refusal.reason
 
     def said(self) -> list[tuple[str, str, str | None]]:
@@ -293,7 +293,7 @@ def test_no_changed_byte_of_a_good_order_is_overlooked(scene: Scene, place: int,
     """Every byte but the signature's own is signed."""
     body = bytearray(order("c-9"))
     body[place % body.index(b',"signature"')] ^= value
-    assert isinstance(scene.desk.take("c-9", bytes(body), at(), retained=False), Refusal)
+    assert isinstance(scene.desk.submit("c-9", bytes(body), at(), retained=False), Refusal)
     assert scene.opened == []
 
 

@@ -159,7 +159,7 @@ def test_a_rotten_log_costs_no_event(
     other = Opener(path, clock)
     if interrupted:
         with monkeypatch.context() as patched:
-            patched.setattr(opening, "_take_mended", fail)
+            patched.setattr(opening, "_install_mended", fail)
             with pytest.raises(KeyboardInterrupt):
                 opening.open_journal(path, sqlite_connect, clock.reading())
         assert not wal.exists()

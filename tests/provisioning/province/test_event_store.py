@@ -248,7 +248,7 @@ def test_what_the_gate_no_longer_has_and_never_sent_is_unexplained_until_a_gap_e
     lost = chain.lose(4, frozen=True)
     chain.grow(2)
     keep(store, chain, 1, 2, 3, 9)
-    store.told(*KEY, 8)
+    store.note_oldest(*KEY, 8)
     assert store.coverage(KEY) == Coverage(9 - 2, ((9, 9),))
     assert store.counts()["unexplained"] == 4
     keep(store, chain, 8, chain.declare(*lost))
@@ -259,14 +259,14 @@ def test_a_gate_that_holds_everything_misses_nothing(store: SqliteStore) -> None
     """Neither does an empty one (`oldest` 0), nor one whose events arrived before its hello."""
     keep(store, Chain().grow(3), 1, 2, 3)
     for oldest in (0, 1, 4):
-        store.told(*KEY, oldest)
+        store.note_oldest(*KEY, oldest)
     assert store.counts()["unexplained"] == 0
     assert store.coverage(KEY) == Coverage(3)
 
 
 def test_a_new_store_takes_up_an_old_gate_where_it_is(store: SqliteStore) -> None:
     """Events before the first hello were another collector's."""
-    store.told(*KEY, 5001)
+    store.note_oldest(*KEY, 5001)
     assert store.upto(KEY) == 5000
 
 
