@@ -276,7 +276,7 @@ class Gate:
             self.lists,
             province,
             self.clock,
-            ask=uplink.hear,
+            ask=lambda ask: uplink.hear(ask.topic, wanted=ask.wanted),
             tell=notices.record,
             context=partial(context_for, ca),
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-import queue
 import random
 import threading
 import time
@@ -22,8 +21,8 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
 from device.core import wire
-from device.core.pacing import Backoff
-from device.edges.broker.connection import Connection
+from device.core.pacing import Backoff, Uniform
+from device.edges.broker.kept_line import TURN_S, KeptLine
 from device.edges.broker.values import Arrived, Connected, Ended, Event, Peer, Publication, Subscription
 from device.edges.keys.certificate_chain import BadChain, check_chain_to
 from device.edges.keys.signer import verify
@@ -37,6 +36,9 @@ WORKER: Final = "enrolment"
 """The worker's name at the broker."""
 EVERY_ASKER: Final = "enrol/+/up"
 ANSWER_EXPIRY_S: Final = 600
+RETRY_MIN_S: Final = 0.5
+RETRY_MAX_S: Final = 30.0
+GOODBYE_S: Final = 5.0
 LEAST_AGE: Final = timedelta(hours=12)
 """A gate gets no second renewal before."""
 PAST_LIMIT: Final = 4
@@ -163,44 +165,47 @@ class EnrolmentDesk:
 class Worker:
     """Hears every claim at the enrolment broker. ``ready`` is set while it is connected."""
 
-    def __init__(self, peer: Peer, desk: EnrolmentDesk) -> None:
+    def __init__(
+        self, peer: Peer, desk: EnrolmentDesk, *, now_s: Callable[[], float] = time.monotonic, uniform: Uniform = random.uniform
+    ) -> None:
+        """``now_s`` is the monotonic clock and ``uniform`` is chance, for tests."""
         self._peer = Peer(
             peer.host, peer.port, peer.tls, peer.client_id, subscriptions=(Subscription(EVERY_ASKER),), session_expiry_s=86_400
         )
         self._desk = desk
-        self._backoff = Backoff(0.5, 30.0, random.uniform)
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._line = KeptLine(self, Backoff(RETRY_MIN_S, RETRY_MAX_S, uniform), now_s)
         self.ready = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop`` is set and ``wake`` was called."""
-        while not stop.is_set():
-            self._events = queue.SimpleQueue()
-            connection = Connection(self._peer, self._events.put)
-            connection.start()
-            self._serve(connection, stop)
-            self.ready.clear()
-            connection.disconnect()
-            connection.join(5.0)
-            stop.wait(0 if stop.is_set() else self._backoff.next_s())
+        self._line.begin()
+        self._line.run(stop)
+        self._line.goodbye(GOODBYE_S)
+        self.ready.clear()
 
     def wake(self) -> None:
         """Look at ``stop`` now."""
-        self._events.put(None)
+        self._line.wake()
 
-    def _serve(self, connection: Connection, stop: threading.Event) -> None:
-        while not stop.is_set():
-            event = self._events.get()
-            if isinstance(event, Connected):
-                self._backoff.reset()
+    def peer(self) -> Peer:
+        """The enrolment broker."""
+        return self._peer
+
+    def on_event(self, event: Event) -> None:
+        """What happened on the line."""
+        match event:
+            case Connected():
                 self.ready.set()
-            elif isinstance(event, Arrived):
-                self._hear(connection, event)
-            elif isinstance(event, Ended):
-                log.warning("the connection to the enrolment broker ended: %s %s", event.reason, event.detail)
-                return
+            case Arrived():
+                self._hear(event)
+            case Ended():
+                self.ready.clear()
 
-    def _hear(self, connection: Connection, message: Arrived) -> None:
+    def serve(self, now_s: float) -> float:  # noqa: ARG002 - the time is for those who have something to say
+        """Nothing is said that nobody asked for."""
+        return TURN_S
+
+    def _hear(self, message: Arrived) -> None:
         asker = wire.asker_of(message.topic)
         request = wire.read(wire.EnrolRequest, message.payload)
         if asker is None or message.retained or isinstance(request, wire.Unreadable):
@@ -209,9 +214,9 @@ class Worker:
             answer = self._desk.answer(asker, request)
             if answer is not None:
                 told = Publication(time.monotonic_ns(), wire.enrol_down(asker), wire.encode(answer), expiry_s=ANSWER_EXPIRY_S)
-                connection.publish(told)
+                self._line.publish(told)
         # Acknowledged when it is in the registry: a killed worker hears it again.
-        connection.done(message)
+        self._line.done(message)
 
 
 def _wrong_renewal(

@@ -14,12 +14,12 @@ from sqlalchemy import select
 from device.core import identity
 from device.core.hash_lists import snapshot
 from device.core.types import SubjectClass
-from device.edges.broker.values import Peer
+from device.edges.broker.values import Peer, Publication
 from provisioning.desk.errors import Refused
 from provisioning.lists.list_release import Release, release
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import GONE, Badge, Gate, GateState, Published
-from provisioning.remote.talk import Talk
+from provisioning.remote.broker_talk import talk_to
 
 REVOKED: Final = "revoked"
 """The list that is made of the registry; a card's configuration names it, unless the site has a policy of its own."""
@@ -85,6 +85,6 @@ def edition(
 
 def publish(peer: Peer, messages: Iterable[tuple[str, bytes]]) -> None:
     """Leave retained messages with the broker, one after another. Raises Refused (E174) unless it has taken all of them."""
-    with Talk(peer) as talk:
+    with talk_to(peer) as talk:
         for topic, payload in messages:
-            talk.leave(topic, payload)
+            talk.deliver(Publication(topic, topic, payload, retain=True))

@@ -14,7 +14,6 @@ import contextlib
 import json
 import logging
 import os
-import queue
 import random
 import signal
 import sqlite3
@@ -22,15 +21,15 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from device.core import broker_codes, wire
-from device.core.pacing import STABLE_S, Backoff
+from device.core.pacing import Backoff, Uniform
 from device.core.spans import Span, spans
-from device.edges.broker.connection import Connection
+from device.edges.broker.kept_line import TURN_S, KeptLine, Phase
 from device.edges.broker.tls import TlsFiles
 from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
 from provisioning.province.event_store import Coverage, EventStore, Key, SqliteStore
@@ -45,12 +44,10 @@ ACK_EVENTS: Final = 100
 ACK_EXPIRY_S: Final = 3600
 SESSION_EXPIRY_S: Final = 86_400
 """The broker keeps what comes while the collector is away for so long; gates keep it anyway."""
-BATCH_LIMIT: Final = 500
 WINDOW_LIMIT: Final = 16
 RETRY_MIN_S: Final = 0.5
 RETRY_MAX_S: Final = 30.0
 GOODBYE_S: Final = 2.0
-_TURN_S: Final = 0.5
 _UNREAD_LIMIT: Final = 2000
 _OUTCOMES: Final = ("stored", "duplicates", "conflicts", "repeats", "refused", "breaks")
 
@@ -58,17 +55,21 @@ _OUTCOMES: Final = ("stored", "duplicates", "conflicts", "repeats", "refused", "
 class Collector:
     """Receives, keeps, acknowledges. ``ready`` is written when the subscription stands. For one thread."""
 
-    def __init__(self, peer: Peer, store: EventStore, ready: Path | None = None) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        store: EventStore,
+        ready: Path | None = None,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+        uniform: Uniform = random.uniform,
+    ) -> None:
+        """``now_s`` is the monotonic clock and ``uniform`` is chance, for tests."""
         self._peer = peer
         self._store = store
         self._ready = ready
-        self._backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S, random.uniform)
-        self._events: queue.SimpleQueue[tuple[Connection, Event] | None] = queue.SimpleQueue()
-        self._connection: Connection | None = None
-        self._online = False
-        self._since_s = 0.0
-        self._retry_at_s = 0.0
-        self._said = ""
+        self._line = KeptLine(self, Backoff(RETRY_MIN_S, RETRY_MAX_S, uniform), now_s)
+        self._now_s = now_s
         self._batch: list[Arrived] = []
         self._pending: dict[Key, list[int]] = {}
         self._replies: dict[Key, Coverage] = {}
@@ -80,99 +81,57 @@ class Collector:
 
     def run(self, stop: threading.Event) -> None:
         """Until ``stop`` is set. Raises sqlite3.Error where nothing can be kept: then the broker and the gates keep it."""
-        while not stop.is_set():
-            self.turn()
+        self._line.begin()
+        self._line.run(stop)
         self._finish()
 
     def wake(self) -> None:
         """Look at ``stop`` now."""
-        self._events.put(None)
+        self._line.wake()
 
-    def turn(self) -> None:
-        """Take what came, keep it, acknowledge it."""
-        now_s = time.monotonic()
-        if self._connection is None and now_s >= self._retry_at_s:
-            self._connect()
-        self._listen(self._wait_s(now_s))
-        self._keep()
-        self._acknowledge(time.monotonic())
+    # ------------------------------------------------------------- for the line
 
-    # ------------------------------------------------------------- connection
+    def peer(self) -> Peer:
+        """The broker of the gates."""
+        return self._peer
 
-    def _connect(self) -> None:
-        connection = Connection(self._peer, lambda event: self._events.put((connection, event)))
-        self._connection = connection
-        connection.start()
-
-    def _wait_s(self, now_s: float) -> float:
-        if self._pending or self._replies:
-            return min(max(0.001, self._ack_at_s - now_s), _TURN_S)
-        if self._connection is None:
-            return min(max(0.001, self._retry_at_s - now_s), _TURN_S)
-        return _TURN_S
-
-    def _listen(self, timeout_s: float) -> None:
-        try:
-            self._handle(self._events.get(timeout=timeout_s))
-            while len(self._batch) < BATCH_LIMIT:
-                self._handle(self._events.get_nowait())
-        except queue.Empty:
-            return
-
-    def _handle(self, item: tuple[Connection, Event] | None) -> None:
-        if item is None or item[0] is not self._connection:
-            return
-        match item[1]:
-            case Arrived() as message:
-                self._batch.append(message)
+    def on_event(self, event: Event) -> None:
+        """What happened on the line. Messages wait for the next commit."""
+        match event:
+            case Arrived():
+                self._batch.append(event)
             case Answered(token, code):
                 self._unanswered.discard(token)
                 if broker_codes.is_refusal(code):
                     log.warning("the broker refused an ack: %s", broker_codes.name(code))
-            case Connected() as limits:
-                self._online = True
-                self._since_s = time.monotonic()
-                self._width = max(1, min(WINDOW_LIMIT, limits.receive_maximum))
+            case Connected():
+                self._width = max(1, min(WINDOW_LIMIT, event.receive_maximum))
                 self.counts["connects"] += 1
-                self._note_state("connected")
             case Subscribed(codes):
                 self._subscribed(codes)
-            case Ended() as end:
-                self._ended(end)
+            case Ended():
+                self._unanswered.clear()
+                # Not committed and not acknowledged: the broker sends them again.
+                self._batch.clear()
+
+    def serve(self, now_s: float) -> float:
+        """Keep what came, acknowledge it; the next ack says how long to wait."""
+        self._keep()
+        self._acknowledge(now_s)
+        return self._ack_at_s - now_s if self._pending or self._replies else TURN_S
 
     def _subscribed(self, codes: tuple[int, ...]) -> None:
-        if any(broker_codes.is_refusal(code) for code in codes):
-            self._note_state(f"the broker refused the subscription: {broker_codes.name(max(codes))}")
-        elif self._ready is not None:
+        if self._ready is not None and not any(map(broker_codes.is_refusal, codes)):
             partial = self._ready.with_name(self._ready.name + ".partial")
             partial.write_text("ready\n", encoding="ascii")
             partial.replace(self._ready)
-
-    def _ended(self, end: Ended) -> None:
-        now_s = time.monotonic()
-        if self._online and now_s - self._since_s > STABLE_S:
-            self._backoff.reset()
-        self._connection = None
-        self._online = False
-        self._unanswered.clear()
-        # Not committed and not acknowledged: the broker sends them again.
-        self._batch.clear()
-        self._retry_at_s = now_s + self._backoff.next_s()
-        why = end.reason if end.code is None else f"{end.reason} {broker_codes.name(end.code)}"
-        self._note_state(f"no connection: {why} {end.detail}")
-
-    def _note_state(self, text: str) -> None:
-        """One line for each change."""
-        if text != self._said:
-            self._said = text
-            log.info("broker at %s:%d: %s", self._peer.host, self._peer.port, text)
 
     # ------------------------------------------------------------- keeping
 
     def _keep(self) -> None:
         """Commit what came; only then the broker may forget it, and only then the gate will be told."""
         batch, self._batch = self._batch, []
-        if not batch or self._connection is None:
+        if not batch:
             return
         self.counts["received"] += len(batch)
         judged = [judge(message.topic, message.payload) for message in batch]
@@ -180,14 +139,14 @@ class Collector:
         for name in _OUTCOMES:
             self.counts[name] += int(getattr(kept, name))
         for message in batch:
-            self._connection.done(message)
+            self._line.done(message)
         for key, seqs in kept.held.items():
             self._note(key, seqs)
         self._greet(judged)
 
     def _note(self, key: Key, seqs: list[int]) -> None:
         if not self._pending and not self._replies:
-            self._ack_at_s = time.monotonic() + ACK_EVERY_S
+            self._ack_at_s = self._now_s() + ACK_EVERY_S
         self._pending.setdefault(key, []).extend(seqs)
         self._pending_events += len(seqs)
 
@@ -204,7 +163,7 @@ class Collector:
     # ------------------------------------------------------------- acknowledging
 
     def _acknowledge(self, now_s: float) -> None:
-        if not self._online or (now_s < self._ack_at_s and self._pending_events < ACK_EVENTS):
+        if now_s < self._ack_at_s and self._pending_events < ACK_EVENTS:
             return
         while (self._replies or self._pending) and len(self._unanswered) < self._width:
             if self._replies:
@@ -219,29 +178,26 @@ class Collector:
 
     def _send_ack(self, key: Key, upto: int, ranges: list[Span]) -> None:
         gate, epoch = key
-        if self._connection is None:
-            return
         for start in range(0, max(1, len(ranges)), wire.RANGES_LIMIT):
             part = ranges[start : start + wire.RANGES_LIMIT]
             ack = wire.Ack(epoch=epoch, upto=upto, ranges=[[first, last] for first, last in part], server_time=_now_text())
             publication = Publication(object(), wire.down(gate, "ack"), wire.encode(ack), expiry_s=ACK_EXPIRY_S)
             self._unanswered.add(publication.token)
-            self._connection.publish(publication)
+            self._line.publish(publication)
             self.counts["acks"] += 1
 
     # ------------------------------------------------------------- the end
 
     def _finish(self) -> None:
-        self._keep()
+        if self._line.phase is Phase.ONLINE:
+            self._keep()
+            self._line.drain(self._all_acknowledged, GOODBYE_S)
+        self._line.goodbye(GOODBYE_S)
+
+    def _all_acknowledged(self) -> bool:
         self._ack_at_s = 0.0
-        limit_s = time.monotonic() + GOODBYE_S
-        while self._online and (self._pending or self._replies or self._unanswered) and time.monotonic() < limit_s:
-            self._acknowledge(time.monotonic())
-            self._listen(0.05)
-        if self._connection is not None:
-            connection = self._connection
-            connection.disconnect()
-            connection.join(GOODBYE_S)
+        self._acknowledge(self._now_s())
+        return not (self._pending or self._replies or self._unanswered)
 
 
 def _now_text() -> str:

@@ -17,12 +17,12 @@ from sqlalchemy import select
 from device.config import JournalSection, PolicySection
 from device.core import wire
 from device.core.wire import topics
-from device.edges.broker.values import Arrived, Peer, Subscription
+from device.edges.broker.values import Arrived, Peer, Publication, Subscription
 from device.settings.desired import CHANGEABLE
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Gate, Sent, Site
+from provisioning.remote.broker_talk import talk_to
 from provisioning.remote.site_policy import policy_tree
-from provisioning.remote.talk import Talk
 
 
 def wanted(site: Site, gate: Gate) -> Mapping[str, Any]:
@@ -67,9 +67,10 @@ def send(peer: Peer, rows: Sequence[Sent], wait_s: float) -> Mapping[str, str]:
     topic_of = {topics.up(row.gate, topics.UP_CONFIG): row for row in rows}
     answers = tuple(Subscription(topic) for topic in topic_of)
     found = dict.fromkeys((row.gate for row in rows), "silent")
-    with Talk(replace(peer, subscriptions=answers)) as talk:
+    with talk_to(replace(peer, subscriptions=answers)) as talk:
         for row in rows:
-            talk.leave(topics.down(row.gate, topics.DOWN_CONFIG), row.message)
+            topic = topics.down(row.gate, topics.DOWN_CONFIG)
+            talk.deliver(Publication(topic, topic, row.message, retain=True))
         end_s = time.monotonic() + wait_s
         while "silent" in found.values() and (event := talk.next(end_s)):
             if isinstance(event, Arrived) and event.topic in topic_of:

@@ -18,8 +18,8 @@ from device.core import broker_codes, wire
 from device.core.orders import LIFE_S, Order
 from device.core.wire import topics
 from device.edges.broker.values import Answered, Arrived, Event, Peer, Publication, Subscription
+from provisioning.remote.broker_talk import talk_to
 from provisioning.remote.by_camera import moment
-from provisioning.remote.talk import Talk
 
 _OVER: Final = frozenset({"succeeded", "failed", "rejected", "expired", "interrupted"})
 
@@ -61,7 +61,7 @@ def give(peer: Peer, gate: str, order: Order, args: Mapping[str, Any], key: Ed25
     """
     name, body = command(gate, order, args, key)
     answers = Subscription(topics.up(gate, topics.COMMAND, name))
-    with Talk(replace(peer, subscriptions=(answers,))) as talk:
+    with talk_to(replace(peer, subscriptions=(answers,))) as talk:
         talk.say(Publication(name, topics.down(gate, topics.COMMAND, name), body))
         end_s = time.monotonic() + wait_s
         while event := talk.next(end_s):

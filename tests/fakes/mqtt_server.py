@@ -39,6 +39,8 @@ class MqttServer:
         self.limits: dict[int, int] = {}
         self.silent = False
         self.abrupt = False
+        self.tired = False
+        """Accepts every connection and hangs up at once."""
         self.answer: Answer = self.deliver
         self.connects: list[Connect] = []
         self.published: list[Publish] = []
@@ -236,7 +238,7 @@ class _Session:
         self.send(mqtt.packet(mqtt.CONNACK, bytes([0, code]) + mqtt.number_properties(limits)))
         self._accepted = code == 0
         self._server.note(f"< CONNECT {connect.client_id} > CONNACK {code:#04x}")
-        if code:
+        if code or self._server.tired:
             self.hang_up()
 
     def _publish(self, message: Publish) -> None:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from device.core import wire
 from device.core.orders import Refusal
 from device.core.types import ClockReading
 from device.edges.broker.notices import Notices
 from device.edges.broker.values import Publication
-from device.edges.lists.fetch import ListFetcher
-from device.edges.orders.desk import OrderDesk
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +32,48 @@ class ConfigVerdict:
     errors: tuple[str, ...] = ()
 
 
+class OrderTaker(Protocol):
+    """Whoever carries orders out (``edges.orders.desk``). For the uplink's own thread."""
+
+    @property
+    def carried_out(self) -> int:
+        """How many orders were carried out since the start."""
+        ...
+
+    def wake(self, now: ClockReading) -> None:
+        """Once, before the first connection: what a restart left unfinished."""
+        ...
+
+    def submit(self, name: str, payload: bytes, now: ClockReading, *, retained: bool) -> Refusal | None:
+        """One order as it came; why it is not begun, or None."""
+        ...
+
+    def answers(self, now: ClockReading) -> Sequence[wire.CommandState]:
+        """What became of orders since it was last asked."""
+        ...
+
+
+class ListTaker(Protocol):
+    """Whoever fetches lists (``edges.lists.fetch``). Hands over and returns: the fetching has a thread of its own."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The lists that the rules name."""
+        ...
+
+    def announced(self, gate: str, name: str, payload: bytes) -> None:
+        """A list of that name is offered, to this gate or to all."""
+        ...
+
+    def arrived(self, digest: str, payload: bytes) -> None:
+        """A part of a list, by its digest."""
+        ...
+
+    def online(self, *, connected: bool) -> None:
+        """Whether parts can be asked for now."""
+        ...
+
+
 class Downlink:
     """Judges what comes from the province. For the uplink's own thread."""
 
@@ -42,8 +83,8 @@ class Downlink:
         self._applied = applied
         self._notices = notices
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
-        self.desk: OrderDesk | None = None
-        self.fetcher: ListFetcher | None = None
+        self.desk: OrderTaker | None = None
+        self.fetcher: ListTaker | None = None
         self.judge_config: Callable[[bytes], ConfigVerdict] | None = None
         self.refused = 0
 

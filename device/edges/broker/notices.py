@@ -1,4 +1,4 @@
-"""How things stand with the broker, told once for each change: a line in the log, and an audit event where somebody must act."""
+"""What happens on the road to the province and goes into the record, at a bounded rate."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 
 from device.core import broker_codes, wire
-from device.core.broker_codes import Fate, Retry
+from device.core.broker_codes import Fate
 from device.core.pacing import Bucket
 from device.core.sending import Hold
 from device.core.types import JsonObject
+from device.edges.broker.kept_line import is_slow
 from device.edges.broker.values import Ended
 from device.ports import Clock
 
@@ -41,31 +42,15 @@ class Notices:
         return True
 
 
-class LineHistory:
-    """What was last said about the broker at ``place``."""
+class UplinkTroubles:
+    """Records what somebody must act upon: a broker that refuses the gate, or its events."""
 
-    def __init__(self, place: str, notices: Notices) -> None:
-        self._place = place
+    def __init__(self, notices: Notices) -> None:
         self._notices = notices
         self._held: Fate | None = None
-        self.reason = ""
-        self.ends: dict[str, int] = {}
-
-    def online(self) -> None:
-        """The connection stands."""
-        if self._changed("online"):
-            log.info("connected to the broker at %s", self._place)
 
     def ended(self, end: Ended) -> None:
-        """It failed or ended."""
-        reason = end.reason if end.code is None else f"{end.reason}_{broker_codes.name(end.code)}"
-        self.ends[reason] = self.ends.get(reason, 0) + 1
-        if not self._changed(reason):
-            return
-        if end.reason == "goodbye":
-            log.info("disconnected from the broker at %s", self._place)
-            return
-        log.warning("no connection to the broker at %s: %s %s", self._place, reason, end.detail)
+        """A connection ended in another way than the one before."""
         if end.code is not None and is_slow(end):
             state: wire.Trouble = "taken_over" if end.code == broker_codes.TAKEN_OVER else "refused"
             self._notices.record(wire.UplinkTrouble(state=state, reason=broker_codes.name(end.code)))
@@ -79,24 +64,9 @@ class LineHistory:
             log.info("the broker takes events again")
         else:
             log.warning("the broker takes no events: %s", self._held.value)
-        told = self._held or before
-        if told in _ALARMING:
-            self._notices.record(wire.UplinkTrouble(state="held" if self._held else "resumed", reason=str(told)))
-
-    def subscribed(self, codes: tuple[int, ...]) -> None:
-        """The broker's answers to the subscriptions."""
-        refused = [code for code in codes if broker_codes.is_refusal(code)]
-        if refused:
-            log.warning("the broker refused %d of %d subscriptions: %s", len(refused), len(codes), broker_codes.name(refused[0]))
-
-    def _changed(self, reason: str) -> bool:
-        before, self.reason = self.reason, reason
-        return reason != before
-
-
-def is_slow(end: Ended) -> bool:
-    """Whether somebody must mend something before it is worth trying again soon."""
-    return end.reason == "no_qos_1" or (end.code is not None and broker_codes.retry(end.code) is Retry.SLOW)
+        fate = self._held or before
+        if fate in _ALARMING:
+            self._notices.record(wire.UplinkTrouble(state="held" if self._held else "resumed", reason=str(fate)))
 
 
 def is_blamed(end: Ended) -> bool:

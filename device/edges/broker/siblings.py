@@ -9,7 +9,6 @@ for what may have happened there unseen.
 from __future__ import annotations
 
 import logging
-import queue
 import random
 import threading
 from collections import deque
@@ -21,11 +20,11 @@ from pydantic import Field
 
 from device.config import SiblingsSection
 from device.core import wire
-from device.core.pacing import STABLE_S, Backoff
+from device.core.pacing import Backoff, Uniform
 from device.core.types import ClockReading, Direction, Passage
-from device.edges.broker.connection import Connection
+from device.edges.broker.kept_line import TURN_S, KeptLine
 from device.edges.broker.tls import TlsFiles
-from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscription
+from device.edges.broker.values import Answered, Arrived, Connected, Event, Peer, Publication, Subscription
 from device.edges.machine.systemd import name_thread
 from device.ports import Clock
 
@@ -41,7 +40,6 @@ SESSION_S: Final = 86_400
 RETRY_MIN_S: Final = 0.5
 RETRY_MAX_S: Final = 15.0
 GOODBYE_S: Final = 1.0
-_TURN_S: Final = 0.5
 
 
 class SiblingPassage(wire.Heard):
@@ -62,8 +60,17 @@ class Word(wire.Heard):
 class Siblings:
     """The other gates of one site. ``receive`` and ``blind`` are for the loop; the rest has a thread of its own."""
 
-    def __init__(self, section: SiblingsSection, site: str, gate: str, clock: Clock, own: Iterable[Passage] = ()) -> None:
-        """``own`` are this gate's remembered passages."""
+    def __init__(
+        self,
+        section: SiblingsSection,
+        site: str,
+        gate: str,
+        clock: Clock,
+        own: Iterable[Passage] = (),
+        *,
+        uniform: Uniform = random.uniform,
+    ) -> None:
+        """``own`` are this gate's remembered passages; ``uniform`` is chance, for tests."""
         self._section = section
         self._site = site
         self._gate = gate
@@ -71,14 +78,11 @@ class Siblings:
         self._own: dict[str, Passage] = {passage.subject: passage for passage in own}
         self._outbox: deque[Passage] = deque(maxlen=REMEMBERED)
         self._inbox: deque[Passage] = deque(maxlen=REMEMBERED)
-        self._events: queue.SimpleQueue[tuple[Connection, Event] | None] = queue.SimpleQueue()
+        self._line = KeptLine(self, Backoff(RETRY_MIN_S, RETRY_MAX_S, uniform), self._now_s)
         self._heard_s: dict[str, float] = {}
-        self._connection: Connection | None = None
-        self._online = False
         self._unanswered: set[object] = set()
         self._asked = False
-        self._backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S, random.uniform)
-        self._retry_at_s = self._alive_at_s = self._since_s = 0.0
+        self._alive_at_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="siblings", daemon=True)
 
@@ -91,14 +95,14 @@ class Siblings:
     def close(self) -> None:
         """Say goodbye, within a limit."""
         self._stop.set()
-        self._events.put(None)
+        self._line.wake()
         if self._thread.ident is not None:
             self._thread.join(3 * GOODBYE_S)
 
     def passed(self, passage: Passage) -> None:
         """Somebody passed here: tell the others."""
         self._outbox.append(passage)
-        self._events.put(None)
+        self._line.wake()
 
     def receive(self) -> list[Passage]:
         """What others saw since it was last asked, oldest first."""
@@ -122,34 +126,16 @@ class Siblings:
 
     def _run(self) -> None:
         name_thread("siblings")
-        while not self._stop.is_set():
-            try:
-                self._turn()
-            except Exception:
-                log.exception("the line to the other gates of the site failed; it begins again")
-                self._stop.wait(_TURN_S)
-        if self._connection is not None:
-            self._connection.disconnect()
-            self._connection.join(GOODBYE_S)
+        self._line.begin()
+        self._line.run_unattended(self._stop)
+        self._line.goodbye(GOODBYE_S)
 
-    def _turn(self) -> None:
-        now_s = self._now_s()
-        if self._connection is None and now_s >= self._retry_at_s:
-            self._connect()
-        if self._online:
-            self._speak(now_s)
-        try:
-            self._handle(self._events.get(timeout=_TURN_S))
-            while True:
-                self._handle(self._events.get_nowait())
-        except queue.Empty:
-            return
-
-    def _connect(self) -> None:
+    def peer(self) -> Peer:
+        """The site's own broker."""
         section = self._section
         tls = None if section.ca is None else TlsFiles(section.ca, section.cert, section.key)
         wanted = tuple(Subscription(f"{ROOT}/{self._site}/{gate}/{kind}") for gate in section.gates for kind in ("passage", "alive"))
-        peer = Peer(
+        return Peer(
             section.host,
             section.port,
             tls,
@@ -159,35 +145,37 @@ class Siblings:
             receive_maximum=1000,
             unread_limit=2000,
         )
-        connection = Connection(peer, lambda event: self._events.put((connection, event)))
-        self._connection = connection
-        connection.start()
 
-    def _handle(self, item: tuple[Connection, Event] | None) -> None:
-        if item is None or item[0] is not self._connection:
-            return
-        connection, event = item
+    def on_event(self, event: Event) -> None:
+        """What happened on the line."""
         match event:
             case Connected():
-                self._online = True
-                self._since_s = self._now_s()
                 self._alive_at_s = 0.0
                 self._asked = False
                 self._unanswered.clear()
-                log.info("connected to the broker of the site")
             case Answered(token, _):
                 self._unanswered.discard(token)
             case Arrived():
                 self._arrived(event)
-                connection.done(event)
-            case Ended() as end:
-                if self._online and self._now_s() - self._since_s > STABLE_S:
-                    self._backoff.reset()
-                self._online, self._connection = False, None
-                self._retry_at_s = self._now_s() + self._backoff.next_s()
-                log.info("no connection to the broker of the site: %s", end.reason)
-            case _:
-                return
+                self._line.done(event)
+
+    def serve(self, now_s: float) -> float:
+        """Say what there is to say."""
+        if now_s >= self._alive_at_s:
+            self._alive_at_s = now_s + ALIVE_EVERY_S
+            self._publish("alive", wire.compact({"fresh": not self._asked}), qos=0 if self._asked else 1)
+            self._asked = True
+        while self._outbox and len(self._unanswered) < WINDOW:
+            passage = self._outbox.popleft()
+            self._own.pop(passage.subject, None)
+            self._own[passage.subject] = passage
+            if len(self._own) > REMEMBERED:
+                del self._own[next(iter(self._own))]
+            age_ns = self._age_ns(passage)
+            if age_ns is not None:
+                said = {"subject": passage.subject, "direction": passage.direction.value, "age_ms": age_ns // 1_000_000}
+                self._publish("passage", wire.compact({**said}), qos=1)
+        return TURN_S
 
     def _arrived(self, message: Arrived) -> None:
         gate, kind = _who(message.topic, self._site)
@@ -203,22 +191,6 @@ class Siblings:
         if isinstance(seen, SiblingPassage):
             self._inbox.append(Passage(seen.subject, seen.direction, _ago(self._clock.reading(), seen.age_ms * 1_000_000)))
 
-    def _speak(self, now_s: float) -> None:
-        if now_s >= self._alive_at_s:
-            self._alive_at_s = now_s + ALIVE_EVERY_S
-            self._publish("alive", wire.compact({"fresh": not self._asked}), qos=0 if self._asked else 1)
-            self._asked = True
-        while self._outbox and len(self._unanswered) < WINDOW:
-            passage = self._outbox.popleft()
-            self._own.pop(passage.subject, None)
-            self._own[passage.subject] = passage
-            if len(self._own) > REMEMBERED:
-                del self._own[next(iter(self._own))]
-            age_ns = self._age_ns(passage)
-            if age_ns is not None:
-                told = {"subject": passage.subject, "direction": passage.direction.value, "age_ms": age_ns // 1_000_000}
-                self._publish("passage", wire.compact({**told}), qos=1)
-
     def _age_ns(self, passage: Passage) -> int | None:
         """How long ago it was; None where no clock can tell."""
         now = self._clock.reading()
@@ -230,8 +202,7 @@ class Siblings:
         publication = Publication(object(), f"{ROOT}/{self._site}/{self._gate}/{kind}", payload, qos=qos)
         if qos:
             self._unanswered.add(publication.token)
-        if self._connection is not None:
-            self._connection.publish(publication)
+        self._line.publish(publication)
 
     def _now_s(self) -> float:
         return self._clock.monotonic_ns() / 1e9

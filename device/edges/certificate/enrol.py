@@ -29,19 +29,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from device import config as configuration
 from device.core import wire
 from device.core.pacing import Backoff
+from device.edges.broker.short_talk import ShortTalk
 from device.edges.broker.tls import TlsFiles
 from device.edges.broker.values import Peer
 from device.edges.certificate.exchange import (
     CERT,
     KEY,
     SITE_KEY,
-    ShortTalk,
     ask,
     chain_in,
     finish_swap,
     keep_chain,
     keep_new_key,
+    line_to,
     request_of,
+    say,
     site_key_in,
     swap,
     until_done,
@@ -127,19 +129,16 @@ def _attempt(places: Places, bundle: wire.Bundle) -> None:
     finish_swap(places.store)
     key = _own_key(places.store, bundle.claim)
     claim = TlsFiles(places.card / ROOT, places.card / CLAIM_CERT, places.card / CLAIM_KEY)
-    with ShortTalk(
-        Peer(bundle.enrol_host, bundle.enrol_port, claim, bundle.claim, session_expiry_s=0), wire.enrol_down(bundle.claim)
-    ) as line:
+    with line_to(bundle.enrol_host, bundle.enrol_port, claim, bundle.claim) as talk:
         if key is not None:
             csr = base64.b64encode(request_of(bundle.gate, key)).decode()
-            answer = ask(line, bundle.claim, wire.EnrolRequest(gate=bundle.gate, phase="request", csr=csr, board=board_serial()))
+            answer = ask(talk, bundle.claim, wire.EnrolRequest(gate=bundle.gate, phase="request", csr=csr, board=board_serial()))
             chain = chain_in(places.card / ROOT, bundle.gate, key, answer)
             site_key = site_key_in(bundle.gate, key, answer)
             _install(places, bundle, chain, site_key)
             _try_it(places)
             swap(places.store)
-        done = wire.EnrolRequest(gate=bundle.gate, phase="done")
-        line.say(wire.enrol_up(bundle.claim), wire.encode(done))
+        say(talk, bundle.claim, wire.EnrolRequest(gate=bundle.gate, phase="done"))
     # What was told by camera was meant for the gate as it was before this card.
     forget(configuration.load(places.card / CONFIG).trust.commissioned)
     # Only now: until here a power cut leaves a card with which the gate begins again.
@@ -174,13 +173,13 @@ def _install(places: Places, bundle: wire.Bundle, chain: list[x509.Certificate],
 
 
 def _try_it(places: Places) -> None:
-    """Connect to the province's broker once with the new certificate. Raises NotNow."""
+    """Connect to the province's broker once with the new certificate. Raises TalkFailed."""
     config = configuration.load(places.card / CONFIG)
     tls = TlsFiles(places.etc / ROOT, places.store / f"{CERT}.new", places.store / f"{KEY}.new")
     broker = config.broker
     if broker is None:
         raise EnrolmentRefused(f"{places.card / CONFIG}: no [broker], so the new certificate cannot be tried")
-    with ShortTalk(Peer(broker.host, broker.port, tls, config.gate.id, session_expiry_s=0), None):
+    with ShortTalk(Peer(broker.host, broker.port, tls, config.gate.id, session_expiry_s=0)):
         log.info("%s:%d takes the new certificate", broker.host, broker.port)
 
 

@@ -25,19 +25,19 @@ from device.config import GateConfig
 from device.core import wire
 from device.core.pacing import Backoff
 from device.edges.broker.tls import TlsFiles
-from device.edges.broker.values import Peer
 from device.edges.certificate.enrol import CONFIG, ROOT
 from device.edges.certificate.exchange import (
     CERT,
     KEY,
     SITE_KEY,
-    ShortTalk,
     ask,
     chain_in,
     finish_swap,
     keep_chain,
     keep_new_key,
+    line_to,
     request_of,
+    say,
     site_key_in,
     swap,
     until_done,
@@ -92,17 +92,17 @@ def _attempt(config: GateConfig, etc: Path, store: Path, used: list[x509.Certifi
     replace_durably(showing, b"".join(one.public_bytes(serialization.Encoding.PEM) for one in used), mode=0o644)
     old = TlsFiles(etc / ROOT, showing, store / KEY)
     key = _next_key(store)
-    with ShortTalk(Peer(place.host, place.port, old, gate, session_expiry_s=0), wire.enrol_down(gate)) as line:
+    with line_to(place.host, place.port, old, gate) as talk:
         csr = request_of(gate, key)
         proof = Signer(store / KEY).sign(wire.RENEWAL_PROOF + csr)
-        answer = ask(line, gate, wire.EnrolRequest(gate=gate, phase="request", csr=base64.b64encode(csr).decode(), proof=proof))
+        answer = ask(talk, gate, wire.EnrolRequest(gate=gate, phase="request", csr=base64.b64encode(csr).decode(), proof=proof))
     _keep_roots(etc, answer)
     chain = chain_in(etc / ROOT, gate, key, answer)
     site_key = site_key_in(gate, key, answer)
     keep_chain(store, chain)
     new = TlsFiles(etc / ROOT, store / f"{CERT}.new", store / f"{KEY}.new")
-    with ShortTalk(Peer(place.host, place.port, new, gate, session_expiry_s=0), wire.enrol_down(gate)) as line:
-        line.say(wire.enrol_up(gate), wire.encode(wire.EnrolRequest(gate=gate, phase="done")))
+    with line_to(place.host, place.port, new, gate) as talk:
+        say(talk, gate, wire.EnrolRequest(gate=gate, phase="done"))
     replace_durably(store / SITE_KEY, site_key.encode(), mode=0o600)
     _remember(etc, used[0])
     swap(store)

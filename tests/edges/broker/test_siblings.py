@@ -15,6 +15,7 @@ from device.core.policy import WARN_PASSBACK_BLIND, decide
 from device.core.reasons import Reason
 from device.core.rules import Passback, PassbackMode, Rules
 from device.core.types import ClockReading, Credential, Direction, Kind, Passage, SubjectClass
+from device.edges.broker.kept_line import Phase
 from device.edges.broker.siblings import Siblings, apply_passages
 from device.workbench.broker import LOOPBACK
 from tests.mosquitto import Broker
@@ -159,7 +160,7 @@ def test_passages_while_the_broker_is_away_come_when_it_is_back(gates: tuple[Gat
     """None is lost as long as the programs run."""
     a, b = gates
     broker.kill()
-    until(lambda: not a.line._online)  # noqa: SLF001 - the moment at which nothing can be said
+    until(lambda: a.line._line.phase is not Phase.ONLINE)  # noqa: SLF001 - the moment at which nothing can be said
     a.passes(ANNA, Direction.IN)
     a.passes(BERTA, Direction.IN)
     broker.start()

@@ -515,7 +515,7 @@ def test_the_first_connection_waits_a_random_part_of_its_spread(server: MqttServ
 def test_waits_grow_until_a_connection_has_held_for_a_minute(server: MqttServer) -> None:
     """A broker that takes every connection and drops it at once is not hammered."""
     made = Rig(server.port, retry_min_s=10, retry_max_s=300, uniform=lambda _, high: high)
-    made.uplink._retry_at_s = 0  # noqa: SLF001 - the spread of the first connection is another test's
+    made.uplink._line._retry_at_s = 0  # noqa: SLF001 - the spread of the first connection is another test's
     made.uplink.start()
     waits = []
     try:
@@ -621,7 +621,7 @@ def test_a_mistake_in_the_supervisor_is_logged_and_it_goes_on(server: MqttServer
     made.record.waiting = original  # type: ignore[method-assign]  # mended
     made.wait(lambda: made.stat("published") == 1, 15)
     made.uplink.close()
-    assert "the uplink's supervisor failed" in caplog.text
+    assert "what uses the line to the broker" in caplog.text
 
 
 # ----------------------------------------------------------------- the end

@@ -1,0 +1,20 @@
+"""A short talk of the desk with a gate's broker; what fails is refused in the tool's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from device.edges.broker.short_talk import ShortTalk, TalkFailed
+from device.edges.broker.values import Peer
+from provisioning.desk.errors import Refused
+
+
+@contextmanager
+def talk_to(peer: Peer) -> Iterator[ShortTalk]:
+    """Connected, and subscribed to ``peer``'s subscriptions. Whatever fails raises Refused (E174) with the broker and the reason."""
+    try:
+        with ShortTalk(peer) as talk:
+            yield talk
+    except TalkFailed as failed:
+        raise Refused("E174", host=peer.host, port=peer.port, why=failed.reason) from failed
