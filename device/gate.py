@@ -18,14 +18,12 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Self
 
+from device.condition import STATUS_FILE, Condition
 from device.confinement import keep_memory_private
 from device.core import timeline
 from device.core.machine import State
 from device.core.memory import Memory
 from device.core.orders import Order
-from device.core.problems import Problem
-from device.core.rules import Standing
-from device.core.types import Channel, Entry, View
 from device.core.wire import ClockStep, Start, Stop, freeze_event
 from device.edges.broker.announcements import About
 from device.edges.broker.notices import Notices
@@ -37,8 +35,7 @@ from device.edges.keys.seal import HpkeSealer
 from device.edges.keys.signer import Signer
 from device.edges.keys.trust_files import Province, Signs, load_province
 from device.edges.lists.fetch import ListFetcher
-from device.edges.lists.installed import open_lists
-from device.edges.machine import health
+from device.edges.lists.installed import lists_in_use, open_lists
 from device.edges.machine.clock import SystemClock, certificate_floor_ns, saved_clock_ns
 from device.edges.machine.files import read_site_key, write_status
 from device.edges.machine.log_ring import LogRing
@@ -52,20 +49,20 @@ from device.edges.record.journal import SqliteJournal
 from device.errors import ConfigError, JournalError
 from device.judge import Judge
 from device.loop import Loop, LoopSettings
-from device.scribe import Scribe, terms_of
+from device.scribe import Facts, Scribe, terms_of
 from device.settings import commissioned
 from device.settings.checks import check_needed
 from device.settings.desired import Desired, open_desired
 from device.settings.rules_from_config import gate_lists, rules, trust_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from device.config import GateConfig
     from device.core.player import Snapshot
-    from device.core.types import ClockReading, Json, JsonObject, Sign
-    from device.core.wire import AuditFact, ListInUse
+    from device.core.types import ClockReading, Sign
+    from device.core.wire import AuditFact
 
 log = logging.getLogger(__name__)
 
@@ -77,18 +74,11 @@ REPORT_NS: Final = 1_000_000_000
 UPLINK_STALL_NS: Final = 30_000_000_000
 """The uplink's supervisor goes round each second; standing still for so long, it hangs."""
 
-STATUS_FILE: Final = "status.json"
-
 TAKEN_SHOWN_NS: Final = 3_000_000_000
 """That an order was taken is shown to its end, before the gate starts again with what it said."""
 
 FATE_LIMIT_S: Final = 5.0
 """How an order ended is recorded within so long, or told again at the next start."""
-
-LEAST_FREE_BYTES: Final = 128 << 20
-LEAST_MEMORY_BYTES: Final = 32 << 20
-CERTIFICATE_WARN_DAYS: Final = 14
-"""Below these somebody has to do something."""
 
 SEAL_INFO: Final = "vn.gate.identity.v1/"
 """What sealed identities are bound to, before the gate's id: HPKE's ``info``."""
@@ -126,15 +116,11 @@ def open_record(config: GateConfig) -> OpenedRecord:
     return OpenedRecord(clock, journal)
 
 
-def make_uplink(config: GateConfig, record: OpenedRecord, about: About) -> MqttUplink | None:
+def make_uplink(config: GateConfig, record: OpenedRecord, about: About, facts: Facts) -> MqttUplink | None:
     """The road to the province, where the configuration names a broker. It is not started yet."""
     if config.broker is None:
         return None
-    return MqttUplink(config.broker, config.gate, record.journal, record.clock, about, partial(_audit, record))
-
-
-def _audit(record: OpenedRecord, data: JsonObject) -> None:
-    record.journal.record(Entry(Channel.AUDIT, data, record.clock.reading()))
+    return MqttUplink(config.broker, config.gate, record.journal, record.clock, about, facts.record)
 
 
 class Gate:
@@ -182,7 +168,8 @@ class Gate:
         self.lists = gate_lists(config)
         open_lists(self.lists.values(), lists)
         applied = rules(config, self.lists, trust)
-        self.scribe = Scribe(terms_of(config), self._lists)
+        self.scribe = Scribe(terms_of(config), partial(lists_in_use, self.lists))
+        self.facts = Facts(self.journal, self.clock)
         sealer = None if config.privacy.seal_to is None else HpkeSealer(config.privacy.seal_to)
         memory = Memory(applied.in_out_reset_ns, self.journal.passages())
         self.judge = Judge(applied, site_key, sealer, (SEAL_INFO + config.gate.id).encode(), memory, trust)
@@ -196,7 +183,7 @@ class Gate:
             on_button=self._button_held,
         )
         stack.callback(self.signals.close)
-        self.uplink = make_uplink(config, record, About(VERSION, self.scribe.terms.policy, self.health, self.hello))
+        self.uplink = make_uplink(config, record, self._about(), self.facts)
         self.eye = EyeLink(config, self.clock, _eye_command(config_path) if config.eye.socket is None else None)
         stack.callback(self.eye.close)
         settings = LoopSettings(int(config.policy.rearm_s * 1e9), config.journal.budget_ms / 1000, config.journal.strict)
@@ -212,8 +199,11 @@ class Gate:
         )
         self._lit = self.loop.lit
         self.siblings = self._listen_to_siblings(stack, config)
+        self.condition = Condition(
+            config, VERSION, self.clock, self.journal, self.lists, self.signals, self.eye, self.loop, self.uplink, self.siblings
+        )
         stack.callback((config.gate.runtime_dir / STATUS_FILE).unlink, missing_ok=True)
-        self.loop.audit(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
+        self.facts.record(Start(version=VERSION, policy=self.scribe.terms.policy, previous=self.journal.previous_run))
         if self.uplink is not None:
             self._obey_orders(self.uplink, orders)
             self._fetch_lists(stack, self.uplink, lists)
@@ -221,6 +211,12 @@ class Gate:
                 self.uplink.set_config_judge(self._desired.receive, self._desired.report)
             self.uplink.start()
             stack.callback(self.uplink.close)
+
+    def _about(self) -> About:
+        """Asked by the uplink's thread, which begins when there is a condition."""
+        health = lambda: self.condition.health()  # noqa: E731, PLW0108 - there is no condition yet
+        hello = lambda: self.condition.hello()  # noqa: E731, PLW0108 - there is no condition yet
+        return About(VERSION, self.scribe.terms.policy, health, hello)
 
     def _commissioner(self, province: Province) -> Commissioner | None:
         """Orders are taken from the camera where a button is fitted, the province is known, and they can be noted."""
@@ -232,14 +228,11 @@ class Gate:
             log.warning("no order is taken from the camera: %s: %s", self.config.trust.orders, error.strerror)
             return None
         clock = self.clock
-        return Commissioner(Surroundings(self.config, province, board_serial(), lambda: clock.floor_ns, self._note), book)
+        return Commissioner(Surroundings(self.config, province, board_serial(), lambda: clock.floor_ns, self.facts.record), book)
 
     def _button_held(self) -> None:
         if self.commissioner is not None:
             self.commissioner.open(self.clock.monotonic_ns())
-
-    def _note(self, fact: AuditFact) -> None:
-        self.journal.record(self.scribe.audit(fact, self.clock.reading()))
 
     def _obey_orders(self, uplink: MqttUplink, province: Province) -> None:
         """Orders are carried out where the province is known, and where the book of orders can be kept."""
@@ -258,7 +251,7 @@ class Gate:
             self.signals,
             uplink,
             self.ring,
-            self.problems,
+            self.condition.problems,
             stop=self.ended.set,
             wipe_at_end=self._wipe.set,
             finish=desk.finish,
@@ -269,7 +262,7 @@ class Gate:
     def _fetch_lists(self, stack: ExitStack, uplink: MqttUplink, province: Province) -> None:
         if not self.lists:
             return
-        notices = Notices(self.clock, lambda data: self.journal.record(Entry(Channel.AUDIT, data, self.clock.reading())))
+        notices = Notices(self.clock, self.facts.record)
         ca = None if self.config.broker is None else self.config.broker.ca
         fetcher = ListFetcher(
             self.config.gate.id,
@@ -302,7 +295,7 @@ class Gate:
 
     def _record_fate(self, fact: AuditFact) -> bool:
         """Durable before anything else is said of it; the uplink's thread may wait for the disk."""
-        future = self.journal.record(self.scribe.audit(fact, self.clock.reading()))
+        future = self.facts.record(fact)
         try:
             future.result(timeout=FATE_LIMIT_S)
         except (JournalError, TimeoutError) as error:
@@ -317,7 +310,7 @@ class Gate:
     def __exit__(self, *_: object) -> None:
         self._notifier.stopping()
         self.loop.stop()
-        self.loop.audit(Stop())
+        self.facts.record(Stop())
         self._stack.close()
         if self._wipe.is_set():
             wipe(self.config.journal.path.parent)
@@ -339,7 +332,7 @@ class Gate:
         self._last = now
         if step_ms:
             log.warning("the wall clock was set by %+d ms", step_ms)
-            self.loop.audit(ClockStep(step_ms=step_ms))
+            self.facts.record(ClockStep(step_ms=step_ms))
         taken_ns = None if self.commissioner is None else self.commissioner.taken_ns
         if taken_ns is not None and now.monotonic_ns - taken_ns > TAKEN_SHOWN_NS:
             self.ended.set()
@@ -357,76 +350,6 @@ class Gate:
         if desired.changed:
             self.ended.set()
 
-    def hello(self) -> Mapping[str, Json]:
-        """What the hello message says beyond the uplink's own."""
-        return {"lists": self._lists_said(), "clock": self._clock_state()}
-
-    def health(self) -> Mapping[str, Json]:
-        """What the health message says beyond the uplink's own figures."""
-        tally, journal, beat = self.loop.tally, self.journal.stats(), self.loop.beat
-        figures: dict[str, Json] = {
-            "dead_letters": journal["dead"],
-            "dropped": journal["dropped"],
-            "fsync_ms": journal["commit_ms"],
-            "decide_ms": {**tally.decide_ms.summary()},
-            "lamp_ms": {**tally.lamp_ms.summary()},
-            "fsync_over_budget": tally.record_late,
-            "sighting_age_ms": {**tally.read_ms.summary()},
-            "unreadable": {cause.value: count for cause, count in tally.unreadable.items()},
-            "decisions": tally.decisions,
-            "eye_restarts": self.eye.stats()["restarts"],
-            "cpu_celsius": health.cpu_temperature_celsius(),
-            "throttled_bits": health.throttled_bits(),
-            "memory_available_bytes": health.memory_available_bytes(),
-            "resident_bytes": health.resident_bytes(),
-            "disk_free_bytes": health.disk_free_bytes(self.config.journal.path.parent),
-            "storage_state": journal["storage_state"],
-            "clock": self._clock_state(),
-            "certificate_days": self._certificate_days(),
-            "lists": self._lists_said(),
-            "uptime_s": health.uptime_s(),
-        }
-        if beat is not None:
-            age_s = max(0.0, (self.clock.monotonic_ns() - beat.taken_ns) / 1e9)
-            figures |= {"frames": beat.frames, "frame_age_s": round(age_s, 3), "frames_read": beat.read}
-            figures |= {"frames_refused": beat.refused, "camera_view": beat.view.value}
-        return figures
-
-    def problems(self) -> list[str]:
-        """What is not well, as codes: empty on a gate that works and is connected."""
-        uplink = {} if self.uplink is None else self.uplink.stats()
-        now = self.clock.reading()
-        found = {
-            Problem.EYE_SILENT: self.loop.state is State.OUT_OF_SERVICE,
-            Problem.VIEW: self.loop.beat is not None and self.loop.beat.view is not View.OK,
-            Problem.STORAGE: self.journal.stats()["storage_state"] != "ok",
-            Problem.SPACE: _below(health.disk_free_bytes(self.config.journal.path.parent), LEAST_FREE_BYTES),
-            Problem.SIGNALS: bool(self.signals.stats()["failing"]) or not self.signals.alive,
-            Problem.OFFLINE: self.uplink is not None and uplink["phase"] != "online",
-            Problem.HELD: uplink.get("hold") is not None,
-            Problem.CERTIFICATE: self._certificate_ends(),
-            Problem.LIST: any(one.standing(now) in {Standing.EXPIRED, Standing.MISSING} for one in self.lists.values()),
-            Problem.SIBLINGS: self.siblings is not None and self.siblings.blind,
-            Problem.CLOCK: not now.trusted,
-            Problem.POWER: bool((health.throttled_bits() or 0) & health.UNDER_VOLTAGE_NOW),
-            Problem.HEAT: (health.cpu_temperature_celsius() or 0) >= health.TOO_HOT_CELSIUS,
-            Problem.MEMORY: _below(health.memory_available_bytes(), LEAST_MEMORY_BYTES),
-        }
-        return [code.value for code, wrong in found.items() if wrong]
-
-    def _lists(self, now: ClockReading) -> tuple[ListInUse, ...]:
-        return tuple(one.use(now) for one in self.lists.values())
-
-    def _lists_said(self) -> list[Json]:
-        return [use.model_dump(mode="json", exclude_none=True) for use in self._lists(self.clock.reading())]
-
-    def _seen(self) -> dict[str, Json]:
-        """What the eye says of what it sees."""
-        beat = self.loop.beat
-        unreadable: dict[str, Json] = {cause.value: count for cause, count in self.loop.tally.unreadable.items()}
-        view = None if beat is None else beat.view.value
-        return {"view": view, "unreadable": unreadable, "refused_frames": None if beat is None else beat.refused}
-
     def _changed(self, snapshot: Snapshot) -> None:
         self._lit(snapshot.sign)
         if self._on_change is not None:
@@ -440,67 +363,12 @@ class Gate:
         return uplink_moves and self.signals.alive and self.journal.alive
 
     def _report(self) -> None:
-        tally, journal = self.loop.tally, self.journal.stats()
-        decisions: dict[str, Json] = {
-            "decisions": tally.decisions,
-            "accepted": tally.accepted,
-            "rejected": tally.rejected,
-            "referred": tally.referred,
-            "recorded": tally.recorded,
-            "lamp_ms": {**tally.lamp_ms.summary()},
-        }
-        status: dict[str, Json] = {
-            "gate": self.config.gate.id,
-            "version": VERSION,
-            "state": self.loop.state.value,
-            "problems": [*self.problems()],
-            "decisions": decisions,
-            "journal": {**journal},
-            "uplink": {} if self.uplink is None else {**self.uplink.stats()},
-            "eye": {**self.eye.stats(), **self._seen()},
-            "signals": {**self.signals.stats()},
-            "machine": {
-                "resident_bytes": health.resident_bytes(),
-                "memory_available_bytes": health.memory_available_bytes(),
-                "disk_free_bytes": health.disk_free_bytes(self.config.journal.path.parent),
-                "cpu_celsius": health.cpu_temperature_celsius(),
-                "throttled_bits": health.throttled_bits(),
-                "certificate_days": self._certificate_days(),
-                "clock": self._clock_state(),
-                "uptime_s": health.uptime_s(),
-            },
-        }
         try:
-            write_status(self.config.gate.runtime_dir / STATUS_FILE, status)
+            write_status(self.config.gate.runtime_dir / STATUS_FILE, self.condition.status())
         except OSError as error:
             log.warning("the status file cannot be written: %s", error)
-        self._notifier.status(f"{self.loop.state.value}; {tally.decisions} decisions; {journal['waiting']} waiting")
-
-    def _clock_state(self) -> str:
-        reading = self.clock.reading()
-        if not reading.trusted:
-            return timeline.ClockState.UNSYNCED.value
-        return (timeline.ClockState.HOLDOVER if reading.held_over else timeline.ClockState.SYNCED).value
-
-    def _certificate_ends(self) -> bool:
-        """Whether the certificate needs somebody now. A clock that is not known proves nothing about it."""
-        broker = self.config.broker
-        if broker is None or broker.cert is None or not self.clock.reading().trusted:
-            return False
-        days = self._certificate_days()
-        return days is None or days < CERTIFICATE_WARN_DAYS
-
-    def _certificate_days(self) -> int | None:
-        broker = self.config.broker
-        reading = self.clock.reading()
-        if broker is None or broker.cert is None or not reading.trusted:
-            return None
-        return health.certificate_days(broker.cert, reading.wall_ns)
-
-
-def _below(value: int | None, limit: int) -> bool:
-    """Whether a figure is below its limit. One that the machine does not offer is not."""
-    return value is not None and value < limit
+        waiting = self.journal.stats()["waiting"]
+        self._notifier.status(f"{self.loop.state.value}; {self.loop.tally.decisions} decisions; {waiting} waiting")
 
 
 def run_daemon(config_path: Path) -> int:

@@ -21,12 +21,12 @@ from device.core.reasons import Reason
 from device.core.types import Cause, Sighting, Sign, Verdict, View
 from device.core.wire import CameraView, EyeBack, EyeLost
 from device.errors import JournalError
+from device.scribe import Facts
 
 if TYPE_CHECKING:
     from device.core.eye_messages import Message
     from device.core.presence import Showing
     from device.core.types import Decision, Entry, Receipt
-    from device.core.wire import AuditFact
     from device.judge import Judge, Judged
     from device.ports import Clock, Eye, Journal, Orders, Signals
     from device.scribe import Scribe
@@ -129,6 +129,7 @@ class Loop:
         self._eye = eye
         self._judge = judge
         self._scribe = scribe
+        self._facts = Facts(journal, clock)
         self._journal = journal
         self._signals = signals
         self._presence = presence.Presence()
@@ -164,10 +165,6 @@ class Loop:
         """No more decisions."""
         self._perform(Input.STOP)
 
-    def audit(self, fact: AuditFact) -> None:
-        """Record something about the gate itself; nothing waits for it."""
-        self._journal.record(self._scribe.audit(fact, self._clock.reading()))
-
     def _handle(self, message: Message) -> None:
         match message:
             case Sighting():
@@ -195,7 +192,7 @@ class Loop:
         self.beat = beat
         if beat.view is not before:
             log.warning("the camera's view: %s (before: %s)", beat.view.value, before.value)
-            self.audit(CameraView(view=beat.view, before=before))
+            self._facts.record(CameraView(view=beat.view, before=before))
 
     def _troubled(self, code: str, what: str) -> None:
         """Told once for each change: the eye says a lasting trouble again and again."""
@@ -245,9 +242,9 @@ class Loop:
                 self._signals.show(_SHOWN[action])
             elif action is Action.AUDIT_EYE_LOST:
                 self._lost_ns = self._clock.monotonic_ns()
-                self.audit(EyeLost())
+                self._facts.record(EyeLost())
             elif action is Action.AUDIT_EYE_BACK:
-                self.audit(EyeBack(away_ms=(self._clock.monotonic_ns() - self._lost_ns) // MS))
+                self._facts.record(EyeBack(away_ms=(self._clock.monotonic_ns() - self._lost_ns) // MS))
             elif answer is not None:
                 self._answer(action, answer)
         if self.state is not before:

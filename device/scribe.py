@@ -1,4 +1,4 @@
-"""Turns what happened into entries for the record: the loop's words in the contract's form."""
+"""Turns what happened into entries for the record: decisions, and facts about the gate itself, in the contract's form."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from device.core.wire import AuditFact, ListInUse, Terms, audit_data, checkin_da
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from device.config import GateConfig
-    from device.core.types import ClockReading
+    from device.core.types import ClockReading, Receipt
     from device.judge import Judged
+    from device.ports import Clock, Journal
 
 
 class Scribe:
@@ -39,9 +41,17 @@ class Scribe:
         passage = Passage(decision.subject, decision.direction, now) if decision.subject and decision.direction else None
         return Entry(Channel.CHECKIN, data, now, passage, kept)
 
-    def audit(self, fact: AuditFact, now: ClockReading) -> Entry:
-        """The entry of something about the gate itself."""
-        return Entry(Channel.AUDIT, audit_data(fact), now)
+
+class Facts:
+    """The one way by which a fact about the gate itself gets into the record. From any thread."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+
+    def record(self, fact: AuditFact) -> Future[Receipt]:
+        """Hand it to the record. Whoever needs it durable first waits for the future."""
+        return self._journal.record(Entry(Channel.AUDIT, audit_data(fact), self._clock.reading()))
 
 
 def terms_of(config: GateConfig) -> Terms:

@@ -1,14 +1,22 @@
-"""What can be wrong with a gate while it runs: a stable code, how bad it is, and what to do, in Vietnamese and in English.
+"""What can be wrong with a gate: a stable code, from when on, how bad it is, and what to do, in Vietnamese and in English.
 
 The codes stand in the status file and in ``gate status --json``. A code, once
 published, never changes its meaning; sentences may be improved.
+
+Each threshold of "not well" stands here and nowhere else: the status, the
+health message, the self-test and so the acceptance, and the province's report
+of all gates ask this table. It is in the core because the province reads it
+without anything of a gate.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Problem(StrEnum):
@@ -119,3 +127,59 @@ ADVICE: Final = {
         "Memory is nearly used up: restart, and tell the province if it happens again.",
     ),
 }
+
+
+class Grade(StrEnum):
+    """How a figure or a tried part came out."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    WARN = "warn"
+    """Somebody has to do something, and the gate works until then."""
+    FAIL = "fail"
+    """A gate in this state is not put into service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """From when on a figure is not well.
+
+    ``figure`` is its name in the health message, or what it is where no
+    message has it. A value beyond ``warn`` is a problem, one beyond ``fail``
+    fails the self-test, too; ``high`` says which side is beyond: at or above
+    them, or below them. ``unit`` divides a value for people.
+    """
+
+    figure: str
+    warn: float
+    fail: float
+    high: bool
+    unit: str
+    per_unit: int = 1
+
+    def grade(self, value: float) -> Grade:
+        """How this value is."""
+        if self._beyond(value, self.fail):
+            return Grade.FAIL
+        return Grade.WARN if self._beyond(value, self.warn) else Grade.PASS
+
+    def is_wrong(self, value: float | None) -> bool:
+        """Whether the value is a problem. One that the machine does not offer is none."""
+        return value is not None and self.grade(value) is not Grade.PASS
+
+    def _beyond(self, value: float, limit: float) -> bool:
+        return value >= limit if self.high else value < limit
+
+
+LIMITS: Final[Mapping[Problem, Limit]] = {
+    # So much holds some 60,000 events (14,000 take 27 MiB, tests/faults/RESULTS.md): weeks for somebody to come by.
+    Problem.SPACE: Limit("disk_free_bytes", 128 << 20, 64 << 20, high=False, unit="MiB", per_unit=1 << 20),
+    # The Pi's firmware begins to slow the processor at 80 °C and does much more from 85 °C on (Raspberry Pi documentation, throttling).
+    Problem.HEAT: Limit("cpu_celsius", 80, 85, high=True, unit="°C"),
+    # Gate and eye take 140 MiB together (tests/faults/RESULTS.md); with less left the kernel drops what it will read again at once.
+    Problem.MEMORY: Limit("memory_available_bytes", 32 << 20, 16 << 20, high=False, unit="MiB", per_unit=1 << 20),
+    # Renewal begins at day 30 of 90: a certificate with two weeks left has failed to renew for a month and a half.
+    Problem.CERTIFICATE: Limit("certificate_days", 14, 0, high=False, unit="days"),
+    # The lamp waits 150 ms for the record (``journal.budget_ms``). A third of it leaves room for two events at once.
+    Problem.STORAGE: Limit("synced_write_ms", 50, 150, high=True, unit="ms"),
+}
+"""By the problem that it raises. What has no figure, such as a silent eye, has no limit here."""

@@ -12,12 +12,12 @@ import socket
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from device.core import wire
+from device.core.problems import LIMITS, Grade, Problem
 from device.core.signal_rules import faults
 from device.core.types import Channel, Sign
 from device.core.wire import time_text
@@ -45,21 +45,7 @@ FRAME_LIMIT_S: Final = 10.0
 SHOWN_S: Final = 2.2
 """Longer than the longest answer."""
 SYNC_TIMES: Final = 20
-SYNC_WARN_MS: Final = 50.0
-SYNC_FAIL_MS: Final = 150.0
-FREE_WARN_BYTES: Final = 1 << 30
-FREE_FAIL_BYTES: Final = 64 << 20
-HOT_CELSIUS: Final = 70.0
-CERTIFICATE_WARN_DAYS: Final = 14
 CONNECT_LIMIT_S: Final = 10.0
-
-
-class Grade(StrEnum):
-    """How a row came out."""
-
-    PASS = "pass"  # noqa: S105 - not a password
-    WARN = "warn"
-    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +192,9 @@ def _storage(folder: Path) -> Row:
     """The median and the worst of some small synced writes, beside the journal."""
     times_ms = sorted(_synced_write_ms(folder) for _ in range(SYNC_TIMES))
     median, worst = times_ms[len(times_ms) // 2], times_ms[-1]
-    grade = Grade.FAIL if median > SYNC_FAIL_MS else Grade.WARN if worst > SYNC_WARN_MS else Grade.PASS
+    limit = LIMITS[Problem.STORAGE]
+    # A card that is slow once is worth a word; only one that is slow as a rule keeps people waiting.
+    grade = Grade.FAIL if limit.grade(median) is Grade.FAIL else Grade.WARN if limit.is_wrong(worst) else Grade.PASS
     return Row("storage", grade, f"a synced write takes {median:.1f} ms, the worst of {SYNC_TIMES} {worst:.1f} ms")
 
 
@@ -224,8 +212,7 @@ def _space(folder: Path) -> Row:
     free = health.disk_free_bytes(folder)
     if free is None:
         return Row("space", Grade.FAIL, f"{folder}: cannot be asked")
-    grade = Grade.FAIL if free < FREE_FAIL_BYTES else Grade.WARN if free < FREE_WARN_BYTES else Grade.PASS
-    return Row("space", grade, f"{free >> 20} MiB free")
+    return Row("space", LIMITS[Problem.SPACE].grade(free), f"{free >> 20} MiB free")
 
 
 def _clock() -> Row:
@@ -238,8 +225,7 @@ def _temperature() -> Row:
     celsius = health.cpu_temperature_celsius()
     if celsius is None:
         return Row("temperature", Grade.WARN, "this machine does not say")
-    grade = Grade.FAIL if celsius >= health.TOO_HOT_CELSIUS else Grade.WARN if celsius >= HOT_CELSIUS else Grade.PASS
-    return Row("temperature", grade, f"{celsius:.0f} °C")
+    return Row("temperature", LIMITS[Problem.HEAT].grade(celsius), f"{celsius:.0f} °C")
 
 
 def _power() -> Row:
@@ -259,8 +245,7 @@ def _certificate(path: Path) -> Row:
         return Row("certificate", Grade.FAIL, f"{path}: cannot be read")
     if not reading.trusted:
         return Row("certificate", Grade.WARN, f"the time is not known; by this machine's clock {days} days are left")
-    grade = Grade.FAIL if days < 0 else Grade.WARN if days < CERTIFICATE_WARN_DAYS else Grade.PASS
-    return Row("certificate", grade, f"{days} days are left")
+    return Row("certificate", LIMITS[Problem.CERTIFICATE].grade(days), f"{days} days are left")
 
 
 def _broker(broker: BrokerSection) -> Row:

@@ -6,9 +6,9 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
+from device.condition import STATUS_FILE
 from device.core.problems import ADVICE, Problem
 from device.errors import NotRunning
-from device.gate import STATUS_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path

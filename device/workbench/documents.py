@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from device.config import GateConfig
 from device.core.machine import diagram
 from device.core.plain_words import ASSURANCES, KINDS, WARNINGS
-from device.core.problems import ADVICE
+from device.core.problems import ADVICE, LIMITS, Problem
 from device.core.reasons import SENTENCES
 
 if TYPE_CHECKING:
@@ -112,11 +112,21 @@ def _words_table(rows: list[str]) -> str:
 
 
 def problems() -> str:
-    """Every problem code with how bad it is and what to do."""
-    rows = [f"| `{code.value}` | {advice.severity.value} | {advice.vi} | {advice.en} |" for code, advice in ADVICE.items()]
+    """Every problem code with from when on it is one, how bad it is and what to do."""
+    rows = [f"| `{code.value}` | {_limit(code)} | {advice.severity.value} | {advice.vi} | {advice.en} |" for code, advice in ADVICE.items()]
     head = "# Khi cổng không ổn · When a gate is not well\n\n`gate status` nêu các mã này; mã thoát là 1 khi có mã nào. "
-    head += "`gate status` names these codes, within two seconds; its exit code is 1 while there is one. Generated from the code.\n\n"
-    return head + "\n".join(["| mã · code | mức độ · severity | tiếng Việt | English |", "|---|---|---|---|", *rows]) + "\n"
+    head += "`gate status` names these codes, within two seconds; its exit code is 1 while there is one. "
+    head += "Ngưỡng thứ hai không đạt tự kiểm tra. Beyond the second limit the self-test fails, too. Generated from the code.\n\n"
+    columns = "| mã · code | ngưỡng · limits | mức độ · severity | tiếng Việt | English |"
+    return head + "\n".join([columns, "|---|---|---|---|---|", *rows]) + "\n"
+
+
+def _limit(code: Problem) -> str:
+    limit = LIMITS.get(code)
+    if limit is None:
+        return ""
+    sign = "≥" if limit.high else "<"
+    return f"{sign} {limit.warn / limit.per_unit:g}, {limit.fail / limit.per_unit:g} {limit.unit}"
 
 
 def _table(section: type[BaseModel], name: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from device.core.problems import LIMITS, Problem
 from provisioning.fleet.known import Facts, Known
 from provisioning.registry.tables import GateState
 
@@ -15,14 +16,17 @@ STATES: Final = tuple(str(state) for state in GateState)
 WORKING: Final = frozenset({str(GateState.ACCEPTED), str(GateState.IN_SERVICE)})
 """Gates that ought to speak."""
 SILENT: Final = "silent"
-BANDS: Final = ((0, "expired"), (14, "days_14"), (30, "days_30"), (60, "days_60"))
-"""Of a certificate: so many days and less are left. Renewal begins at 60."""
+BANDS: Final = (
+    (LIMITS[Problem.CERTIFICATE].fail, "expired"),
+    (LIMITS[Problem.CERTIFICATE].warn, f"days_{LIMITS[Problem.CERTIFICATE].warn:g}"),
+    (30, "days_30"),
+    (60, "days_60"),
+)
+"""Of a certificate: less than so many days are left. Renewal begins at 60."""
 MORE: Final = "days_more"
 WORST: Final = 20
 LISTED: Final = 200
 """So many rows of a list stand on the page; the rest is in the table for spreadsheets."""
-LOW_DISK_BYTES: Final = 128 << 20
-HOT_CELSIUS: Final = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,9 @@ def _table(gates: Sequence[Known], mute: set[str], column: Callable[[Known], str
 
 
 TROUBLES: Final[Mapping[str, Callable[[Known], bool]]] = {
-    "disk": lambda gate: gate.disk_free_bytes is not None and gate.disk_free_bytes < LOW_DISK_BYTES,
+    "disk": lambda gate: LIMITS[Problem.SPACE].is_wrong(gate.disk_free_bytes),
     "dead_letters": lambda gate: bool(gate.dead_letters),
     "dropped": lambda gate: bool(gate.dropped),
-    "hot": lambda gate: gate.celsius is not None and gate.celsius >= HOT_CELSIUS,
+    "hot": lambda gate: LIMITS[Problem.HEAT].is_wrong(gate.celsius),
 }
 """What is wrong with a gate that speaks."""

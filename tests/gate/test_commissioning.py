@@ -24,7 +24,7 @@ from device.workbench.scenes import Pose, scene
 from device.workbench.stage import GATE_ID, Stage
 from provisioning.badges.tokens import token
 from tests.desk import Desk
-from tests.gate.test_whole_gate import turning, until
+from tests.gate.test_gate import turning, until
 
 PIN: Final = 25
 OVER: Final = {"ISSUED": 10**9, "EXPIRES": 10**9 + 60}

@@ -22,7 +22,7 @@ from device.workbench.scenes import Pose, scene
 from device.workbench.stage import Stage
 from tests.core.credentials.signed_kit import certificate, token
 from tests.desk import Desk
-from tests.gate.test_whole_gate import turning, until
+from tests.gate.test_gate import turning, until
 
 MARK: Final = b"XYZZY"
 """In every code: where it turns up, something was echoed."""

@@ -29,7 +29,7 @@ from device.settings.desired import open_desired
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins
 from provisioning.lists.list_release import release
 from tests.desk import Desk
-from tests.gate.test_whole_gate import draw, turning, until
+from tests.gate.test_gate import draw, turning, until
 from tests.mosquitto import Broker, running
 
 
@@ -212,7 +212,7 @@ def test_what_is_asked_for_again_comes_again(site: Site) -> None:
 
 def test_a_list_comes_over_the_broker_and_decides(site: Site) -> None:
     """Its parts lie retained there; the manifest says which; people are referred until it is in force."""
-    assert "list" in site.gate.problems()
+    assert "list" in site.gate.condition.problems()
     now_s = int(time.time())
     offered = release(
         lambda body: base64.b64encode(site.desk.key.sign(body)).decode(),
@@ -223,11 +223,11 @@ def test_a_list_comes_over_the_broker_and_decides(site: Site) -> None:
     )
     for topic, payload in offered.messages():
         site.publish(topic, payload, retain=True)
-    assert until(lambda: "list" not in site.gate.problems())
+    assert until(lambda: "list" not in site.gate.condition.problems())
     members = site.gate.lists["barred"].members
     assert members is not None
     assert b"\x07" * 32 in members
-    assert site.gate.hello()["lists"] == [
+    assert site.gate.condition.hello()["lists"] == [
         {"name": "barred", "version": "3", "age_s": site.gate.lists["barred"].use(site.gate.clock.reading()).age_s}
     ]
 

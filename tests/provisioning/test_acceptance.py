@@ -15,17 +15,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
 
 from device.core import wire
+from device.core.problems import Grade
 from device.core.reasons import Reason
 from device.edges.certificate.enrol import Places
 from device.edges.keys.signer import Signer, verify
 from device.edges.keys.trust_files import Province as Keys
 from device.gate import Gate as Program
 from device.settings import commissioned
-from device.verbs.selftest import Grade, Row, signed_report
+from device.verbs.selftest import Row, signed_report
 from provisioning.acceptance import QUESTIONS
 from provisioning.province.event_store import SqliteStore
 from provisioning.registry.tables import Gate, GateState
-from tests.gate.test_whole_gate import turning, until
+from tests.gate.test_gate import turning, until
 from tests.provisioning.enrolment_kit import Province, on_this_machine, run
 from tests.provisioning.paper.test_sheets import decode, text_of
 

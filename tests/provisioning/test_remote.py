@@ -23,7 +23,7 @@ from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from device.workbench.scenes import Pose, scene
 from provisioning.broker import mosquitto
 from provisioning.registry.tables import Gate, GateState, Sent
-from tests.gate.test_whole_gate import turning, until
+from tests.gate.test_gate import turning, until
 from tests.provisioning.card.test_writer import pi_card
 from tests.provisioning.enrolment_kit import Province, on_this_machine, run
 from tests.provisioning.test_town import commands

@@ -34,7 +34,7 @@ from provisioning.cli import main
 from provisioning.province.event_store import SqliteStore
 from provisioning.registry.registry import Registry
 from provisioning.unsealing.contacts import Contact, Passing, Stay, contacts, presences
-from tests.gate.test_whole_gate import turning, until
+from tests.gate.test_gate import turning, until
 from tests.provisioning.registry.test_registry import a_site
 
 PHRASE: Final = "ba bon nam sau"

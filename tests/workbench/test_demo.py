@@ -79,43 +79,6 @@ def test_check_config_says_good_or_names_the_key(tmp_path: Path, capsys: pytest.
     assert "Mend the named key" in error
 
 
-def selftest(stage: Stage, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, str]]]:
-    """The exit code and the rows by part."""
-    code = main(["selftest", "--config", str(stage.config_path), "--json"])
-    result = json.loads(capsys.readouterr().out)
-    assert result["well"] is (code == 0)
-    return code, {row["part"]: row for row in result["rows"]}
-
-
-def test_the_selftest_tries_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A good bench gate passes, with a value in each row."""
-    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.01)
-    frames = tmp_path / "frames"
-    frames.mkdir()
-    Image.new("L", (320, 240), 100).save(frames / "grey.png")
-    code, rows = selftest(Stage(tmp_path / "gate", f"folder:{frames}"), capsys)
-    assert code == 0, rows
-    assert set(rows) == {"files", "decoders", "camera", "signals", "storage", "space", "clock", "temperature", "power"}
-    assert rows["camera"]["value"] == "folder: 320x240, mean brightness 100, sharpness 0"
-    assert "zbar" in rows["decoders"]["value"]
-    assert all(row["value"] for row in rows.values())
-
-
-def test_a_part_that_fails_is_a_row_and_the_others_are_still_tried(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No frames, no key, no broker: three failed rows, with what is wrong, and exit code 1."""
-    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.01)
-    stage = Stage(tmp_path / "gate", f"folder:{tmp_path / 'nowhere'}", port=9)
-    (stage.folder / "site.key").write_text("short")
-    code, rows = selftest(stage, capsys)
-    assert code == 1
-    failed = {part for part, row in rows.items() if row["grade"] == "fail"}
-    assert failed == {"files", "camera", "broker"}
-    assert "privacy.site_key" in rows["files"]["value"]
-    assert "nowhere" in rows["camera"]["value"]
-
-
 def test_the_drain_is_measured_by_what_was_delivered(capsys: pytest.CaptureFixture[str]) -> None:
     """Both ways of confirming give a rate above nothing."""
     assert main(["bench", "drain", "--events", "60", "--json"]) == 0

@@ -129,6 +129,8 @@ class HealthMessage(Said):
     """From the frame taken to the lamp."""
     fsync_over_budget: Count | None = None
     """Lamps that did not wait for the record."""
+    record_failed: Count | None = None
+    """Decisions whose event the disk refused at first: it is held in memory and written later, or a strict gate referred the person."""
     decisions: Count | None = None
     frames: Count | None = None
     frame_age_s: Amount | None = None

@@ -9,7 +9,6 @@ from device.core import broker_codes, wire
 from device.core.broker_codes import Fate
 from device.core.pacing import Bucket
 from device.core.sending import Hold
-from device.core.types import JsonObject
 from device.edges.broker.kept_line import is_slow
 from device.edges.broker.values import Ended
 from device.ports import Clock
@@ -26,9 +25,9 @@ _ALARMING = frozenset({Fate.NOBODY, Fate.FORBIDDEN})
 class Notices:
     """Records what happened on the road to the province, at a rate that a broker gone mad cannot drive up."""
 
-    def __init__(self, clock: Clock, audit: Callable[[JsonObject], object]) -> None:
+    def __init__(self, clock: Clock, record: Callable[[wire.AuditFact], object]) -> None:
         self._clock = clock
-        self._audit = audit
+        self._record = record
         self._bucket = Bucket(RECORDED_PER_S, burst=RECORDED_AT_ONCE)
         self.unrecorded = 0
 
@@ -38,7 +37,7 @@ class Notices:
             self.unrecorded += 1
             return False
         self._bucket.spend()
-        self._audit(wire.audit_data(fact))
+        self._record(fact)
         return True
 
 

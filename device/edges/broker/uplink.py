@@ -18,7 +18,7 @@ from typing import Final
 from device.config import BrokerSection, GateSection
 from device.core import broker_codes, wire
 from device.core.pacing import Backoff, Uniform
-from device.core.types import Json, JsonObject
+from device.core.types import Json
 from device.edges.broker.announcements import About, Herald
 from device.edges.broker.downlink import ConfigVerdict, Downlink, ListTaker, OrderTaker
 from device.edges.broker.kept_line import KeptLine, Phase
@@ -44,7 +44,7 @@ RECORD_PAUSE_S: Final = 5.0
 
 
 class MqttUplink:
-    """The uplink over MQTT 5. ``audit`` records the data of an audit event; ``uniform`` is chance, for tests."""
+    """The uplink over MQTT 5. ``record`` records a fact; ``uniform`` is chance, for tests."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class MqttUplink:
         outbox: Outbox,
         clock: Clock,
         about: About,
-        audit: Callable[[JsonObject], object],
+        record: Callable[[wire.AuditFact], object],
         *,
         uniform: Uniform = random.uniform,
     ) -> None:
@@ -72,7 +72,7 @@ class MqttUplink:
             busy=Backoff(broker.retry_min_s, broker.retry_max_s, uniform),
         )
         self._herald = Herald(gate.id, about, clock, broker.health_every_s)
-        self._notices = Notices(clock, audit)
+        self._notices = Notices(clock, record)
         self._troubles = UplinkTroubles(self._notices)
         self._downlink = Downlink(gate.id, about.applied, self._notices)
         self._news = threading.Event()

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -193,6 +193,11 @@ def digest_of(path: Path) -> str:
         while piece := file.read(_READ_BYTES):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def lists_in_use(lists: Mapping[str, GateList], now: ClockReading) -> tuple[wire.ListInUse, ...]:
+    """The versions that decide at a moment, and how old they are."""
+    return tuple(one.use(now) for one in lists.values())
 
 
 def open_lists(lists: Iterable[GateList], province: Province) -> None:

@@ -18,8 +18,6 @@ _DAY_S = 86_400
 UNDER_VOLTAGE_NOW = 1
 UNDER_VOLTAGE_SINCE_BOOT = 1 << 16
 """Of the Pi firmware's bits."""
-TOO_HOT_CELSIUS = 82.0
-"""The firmware slows the processor down from 80 °C on and much more from 85 °C on."""
 
 
 def resident_bytes(pid: int | None = None) -> int | None:

@@ -49,7 +49,7 @@ class Surroundings:
     province: Province
     board: str
     floor_ns: Callable[[], int]
-    record: Callable[[wire.AuditFact], None]
+    record: Callable[[wire.AuditFact], object]
 
 
 class Commissioner:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from device.core import wire
 from device.core.orders import Order
-from device.core.types import ClockReading, JsonObject
+from device.core.types import ClockReading
 from device.edges.broker.downlink import ConfigVerdict, Downlink
 from device.edges.broker.notices import Notices
 from device.edges.lists.fetch import ListFetcher
@@ -53,7 +53,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.opened = 0
         self.configured = 0
-        self.audits: list[JsonObject] = []
+        self.audits: list[wire.AuditFact] = []
         clock = PushedClock()
         # So many that no refusal falls to the limit on them.
         self.notices = Notices(clock, self.audits.append)

@@ -146,7 +146,7 @@ class Rig:
             record or self.record,
             self.clock,
             About("0.1.0", "p1", lambda: self.health, lambda: {"clock": "synced"}),
-            lambda data: self.record.record(Entry(Channel.AUDIT, data, self.clock.reading())),
+            self.record.record_audit,
             uniform=uniform,
         )
 

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,16 @@ from PIL import Image
 
 from device import config as configuration
 from device.cli import main
-from device.core.eye_messages import Beat
 from device.core.player import Snapshot
 from device.core.types import Sign
-from device.core.types import View as CameraView
 from device.edges.keys.seal import open_sealed
-from device.edges.machine.clock import SystemClock
 from device.errors import ConfigError
 from device.gate import SEAL_INFO, Gate
 from device.workbench.people import citizen_card, people, seeded
 from device.workbench.scenes import Pose, scene
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins
 from tests.contract.validate import assert_valid
-from tests.mosquitto import Authority, Broker, running
+from tests.mosquitto import Broker, running
 
 PERSON = people(1, seeded(9))[0]
 
@@ -170,7 +166,7 @@ def test_without_a_broker_events_are_kept_and_delivered_when_it_comes(tmp_path: 
         assert until(lambda: gate.loop.source_ended)
         assert gate.loop.tally.decisions == 2
         assert gate.journal.bounds().waiting >= 2
-        assert "offline" in gate.problems()
+        assert "offline" in gate.condition.problems()
         with running(broker), collector(broker.port, database):
             assert until(lambda: gate.journal.bounds().waiting == 0, 20)
             assert received_checkins(database) == 2
@@ -187,39 +183,6 @@ def test_nothing_on_the_disk_names_the_person(tmp_path: Path) -> None:
             content = path.read_bytes()
             assert PERSON.number.encode() not in content, path
             assert PERSON.name.encode() not in content, path
-
-
-def test_status_and_events_tell_how_the_gate_is(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From outside, while it runs; and after it stopped, that it does not."""
-    stage = stage_of(tmp_path, draw(tmp_path / "frames", citizen_card(PERSON)))
-    config = ["--config", str(stage.config_path)]
-    with turning(Gate(configuration.load(stage.config_path), stage.config_path)) as gate:
-        assert until(lambda: gate.loop.tally.recorded == 1)
-        time.sleep(1.2)  # the status file is written once a second
-        assert main(["status", *config, "--json"]) in (0, 1)
-        status = json.loads(capsys.readouterr().out)
-        assert (status["gate"], status["state"], status["decisions"]["accepted"]) == (GATE_ID, "ready", 1)
-        assert set(status["problems"]) <= {"clock"}
-        main(["status", *config])
-        assert "demo-gate: ready" in capsys.readouterr().out
-        assert main(["events", *config, "--json"]) == 0
-        events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert [event.get("what") or event["reason"] for event in events] == ["start", "accepted"]
-        assert main(["events", *config]) == 0
-        listed = capsys.readouterr().out
-        assert "Mã hợp lệ, mời qua." in listed
-        assert PERSON.number not in listed
-        assert main(["events", *config, "--explain", "en", "--json"]) == 0
-        explained = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert "please pass" in explained[1]["explanation"]
-        assert PERSON.name not in explained[1]["explanation"]
-        monkeypatch.setattr("device.verbs.status.STALE_S", -1.0)
-        assert main(["status", *config]) == 1
-        assert "last written" in capsys.readouterr().err
-    assert main(["status", *config]) == 1
-    assert "No gate is running here" in capsys.readouterr().err
 
 
 def test_a_missing_key_stops_the_start_and_is_named(tmp_path: Path) -> None:
@@ -248,55 +211,6 @@ def test_the_record_is_one_chain_that_the_collector_verified(tmp_path: Path) -> 
     assert len({data["prev"] for data in datas}) == len(datas)
 
 
-@pytest.mark.parametrize(
-    ("code", "figure", "bad", "good"),
-    [
-        ("space", "disk_free_bytes", 100 << 20, 129 << 20),
-        ("power", "throttled_bits", 0x50005, 0x50000),
-        ("heat", "cpu_temperature_celsius", 82.5, 81.0),
-        ("memory", "memory_available_bytes", 31 << 20, 33 << 20),
-    ],
-)
-def test_what_the_machine_says_of_itself_is_a_problem_until_it_is_cured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, figure: str, bad: float, good: float
-) -> None:
-    """Card nearly full, under-voltage now (not only since boot), heat, memory."""
-    stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"))
-    with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
-        monkeypatch.setattr(f"device.edges.machine.health.{figure}", lambda *_: bad)
-        assert code in gate.problems()
-        monkeypatch.setattr(f"device.edges.machine.health.{figure}", lambda *_: good)
-        assert code not in gate.problems()
-        monkeypatch.setattr(f"device.edges.machine.health.{figure}", lambda *_: None)
-        assert code not in gate.problems()
-
-
-def test_a_view_that_is_wrong_is_a_problem_and_stands_in_status_and_health(tmp_path: Path) -> None:
-    """As the eye's beats say it, and no longer when they do not."""
-    stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"), 1)
-    with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
-        for view in (CameraView.MOVED, CameraView.OK):
-            gate.loop.beat = Beat(frames=9, skipped=0, empty=9, read=0, taken_ns=0, cpu_ms=1, refused=4, view=view)
-            assert ("view" in gate.problems()) is (view is not CameraView.OK)
-            health = gate.health()
-            assert (health["camera_view"], health["frames_refused"]) == (view.value, 4)
-
-
-@pytest.mark.parametrize(("ends_days", "named"), [(40, False), (13, True), (-2, True)])
-def test_a_certificate_near_its_end_is_a_problem_where_the_time_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_days: float, *, named: bool
-) -> None:
-    """Two weeks before, and when it is over; a clock that is not known proves nothing about it."""
-    papers = Authority(tmp_path / "authority").issue(GATE_ID, starts_days=-60, ends_days=ends_days)
-    broker = {"ca": str(papers.ca), "cert": str(papers.cert), "key": str(papers.key), "host": "127.0.0.1"}
-    stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"), 1, broker=broker)
-    with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
-        for trusted in (True, False):
-            reading = replace(gate.clock.reading(), trusted=trusted)
-            monkeypatch.setattr(SystemClock, "reading", lambda _, reading=reading: reading)
-            assert ("certificate" in gate.problems()) is (named and trusted)
-
-
 def test_a_gate_says_when_the_others_of_its_site_are_silent_and_shares_what_it_sees(tmp_path: Path) -> None:
     """Two whole gates on one broker of the site: what one lets in, the other knows."""
     (tmp_path / "broker").mkdir()
@@ -307,8 +221,8 @@ def test_a_gate_says_when_the_others_of_its_site_are_silent_and_shares_what_it_s
         second = stage_of(tmp_path / "two", draw(tmp_path / "nothing", b"064"), gate={"id": "gate-b"}, siblings=others)
         (second.folder / "site.key").write_bytes((first.folder / "site.key").read_bytes())
         with turning(Gate(configuration.load(second.config_path), second.config_path)) as quiet:
-            assert until(lambda: "siblings" in quiet.problems())
+            assert until(lambda: "siblings" in quiet.condition.problems())
             with turning(Gate(configuration.load(first.config_path), first.config_path)) as busy:
                 assert until(lambda: busy.loop.tally.accepted >= 1)
                 assert until(lambda: quiet.judge.memory.inside(quiet.clock.reading()) == 1)
-                assert until(lambda: "siblings" not in quiet.problems())
+                assert until(lambda: "siblings" not in quiet.condition.problems())

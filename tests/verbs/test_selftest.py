@@ -1,0 +1,103 @@
+"""`gate selftest`: every part tried once, graded by the same table as everything else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from device import config as configuration
+from device.cli import main
+from device.core.problems import LIMITS, Grade, Problem
+from device.core.types import ClockReading
+from device.edges.machine.clock import SystemClock
+from device.verbs import selftest as module
+from device.verbs.selftest import rows_of
+from device.workbench.stage import GATE_ID, Stage
+from tests.mosquitto import Authority
+
+
+def selftest(stage: Stage, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, str]]]:
+    """The exit code and the rows by part."""
+    code = main(["selftest", "--config", str(stage.config_path), "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert result["well"] is (code == 0)
+    return code, {row["part"]: row for row in result["rows"]}
+
+
+def test_the_selftest_tries_every_part(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good bench gate passes, with a value in each row."""
+    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.01)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    Image.new("L", (320, 240), 100).save(frames / "grey.png")
+    code, rows = selftest(Stage(tmp_path / "gate", f"folder:{frames}"), capsys)
+    assert code == 0, rows
+    assert set(rows) == {"files", "decoders", "camera", "signals", "storage", "space", "clock", "temperature", "power"}
+    assert rows["camera"]["value"] == "folder: 320x240, mean brightness 100, sharpness 0"
+    assert "zbar" in rows["decoders"]["value"]
+    assert all(row["value"] for row in rows.values())
+
+
+def test_a_part_that_fails_is_a_row_and_the_others_are_still_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No frames, no key, no broker: three failed rows, with what is wrong, and exit code 1."""
+    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.01)
+    stage = Stage(tmp_path / "gate", f"folder:{tmp_path / 'nowhere'}", port=9)
+    (stage.folder / "site.key").write_text("short")
+    code, rows = selftest(stage, capsys)
+    assert code == 1
+    failed = {part for part, row in rows.items() if row["grade"] == "fail"}
+    assert failed == {"files", "camera", "broker"}
+    assert "privacy.site_key" in rows["files"]["value"]
+    assert "nowhere" in rows["camera"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "part", "measured"),
+    [
+        (Problem.SPACE, "space", "disk_free_bytes"),
+        (Problem.HEAT, "temperature", "cpu_temperature_celsius"),
+        (Problem.CERTIFICATE, "certificate", "certificate_days"),
+    ],
+)
+def test_a_row_is_graded_by_the_table_of_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Problem, part: str, measured: str
+) -> None:
+    """It warns where the running gate would name a problem, and fails beyond the second limit."""
+    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.0)
+    monkeypatch.setattr(SystemClock, "reading", lambda _: ClockReading(1, 1, 1, "boot", trusted=True))
+    papers = Authority(tmp_path / "authority").issue(GATE_ID)
+    broker = {"ca": str(papers.ca), "cert": str(papers.cert), "key": str(papers.key), "host": "127.0.0.1"}
+    config = configuration.load(Stage(tmp_path / "gate", f"folder:{tmp_path / 'nowhere'}", 9, {"broker": broker}).config_path)
+    limit = LIMITS[problem]
+    step = -1 if limit.high else 1
+    found = {}
+    for value in (limit.warn + step, limit.warn, limit.warn - step, limit.fail, limit.fail - step):
+        monkeypatch.setattr(f"device.edges.machine.health.{measured}", lambda *_, value=value: value)
+        found[value] = next(row.grade for row in rows_of(config) if row.part == part)
+    assert found == {value: limit.grade(value) for value in found}
+    assert set(found.values()) == set(Grade)
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "grade"),
+    [
+        ([1.0] * 19 + [49.9], Grade.PASS),
+        ([1.0] * 19 + [50.0], Grade.WARN),
+        ([1.0] * 9 + [150.0] * 11, Grade.FAIL),
+        ([1.0] * 9 + [149.0] * 11, Grade.WARN),
+    ],
+)
+def test_a_card_is_judged_by_its_usual_and_its_worst_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times_ms: list[float], grade: Grade
+) -> None:
+    """One slow write is worth a word; a card that is slow as a rule keeps people waiting, and is not taken."""
+    left = list(times_ms)
+    monkeypatch.setattr(module, "_synced_write_ms", lambda _: left.pop())
+    config = configuration.load(Stage(tmp_path / "gate", f"folder:{tmp_path / 'nowhere'}").config_path)
+    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.0)
+    assert next(row.grade for row in rows_of(config) if row.part == "storage") is grade
