@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from device.core.machine import State
-from device.core.problems import LIMITS, Problem
+from device.core.problems import CERTIFICATE, HEAT, LIMITS, MEMORY, SPACE, Problem
 from device.core.rules import Standing
 from device.core.timeline import ClockState
 from device.core.types import View
@@ -64,7 +64,7 @@ class Condition:
             Problem.EYE_SILENT: self.loop.state is State.OUT_OF_SERVICE,
             Problem.VIEW: self.loop.beat is not None and self.loop.beat.view is not View.OK,
             Problem.STORAGE: self.journal.stats()["storage_state"] != "ok",
-            Problem.SPACE: _is_wrong(Problem.SPACE, machine),
+            Problem.SPACE: _is_wrong(SPACE, machine),
             Problem.SIGNALS: bool(self.signals.stats()["failing"]) or not self.signals.alive,
             Problem.OFFLINE: self.uplink is not None and uplink["phase"] != "online",
             Problem.HELD: uplink.get("hold") is not None,
@@ -73,8 +73,8 @@ class Condition:
             Problem.SIBLINGS: self.siblings is not None and self.siblings.blind,
             Problem.CLOCK: not now.trusted,
             Problem.POWER: bool((health.throttled_bits() or 0) & health.UNDER_VOLTAGE_NOW),
-            Problem.HEAT: _is_wrong(Problem.HEAT, machine),
-            Problem.MEMORY: _is_wrong(Problem.MEMORY, machine),
+            Problem.HEAT: _is_wrong(HEAT, machine),
+            Problem.MEMORY: _is_wrong(MEMORY, machine),
         }
         return [code.value for code, wrong in found.items() if wrong]
 
@@ -141,11 +141,11 @@ class Condition:
         """Of the computer itself, by the names of the contract; None where it does not say."""
         return {
             "resident_bytes": health.resident_bytes(),
-            "memory_available_bytes": health.memory_available_bytes(),
-            "disk_free_bytes": health.disk_free_bytes(self.config.journal.path.parent),
-            "cpu_celsius": health.cpu_temperature_celsius(),
+            MEMORY: health.memory_available_bytes(),
+            SPACE: health.disk_free_bytes(self.config.journal.path.parent),
+            HEAT: health.cpu_temperature_celsius(),
             "throttled_bits": health.throttled_bits(),
-            "certificate_days": self._certificate_days(),
+            CERTIFICATE: self._certificate_days(),
             "clock": self._clock_state(),
             "uptime_s": health.uptime_s(),
         }
@@ -174,10 +174,9 @@ class Condition:
         broker = self.config.broker
         if broker is None or broker.cert is None or not now.trusted:
             return False
-        return machine["certificate_days"] is None or _is_wrong(Problem.CERTIFICATE, machine)
+        return machine[CERTIFICATE] is None or _is_wrong(CERTIFICATE, machine)
 
 
-def _is_wrong(problem: Problem, figures: Mapping[str, Json]) -> bool:
-    limit = LIMITS[problem]
-    value = figures[limit.figure]
-    return isinstance(value, int | float) and limit.is_wrong(value)
+def _is_wrong(figure: str, figures: Mapping[str, Json]) -> bool:
+    value = figures[figure]
+    return isinstance(value, int | float) and LIMITS[figure].is_wrong(value)

@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, model_validator
 
+from device.core.problems import RECORD_BUDGET_MS
 from device.core.rules import ListUse, PassbackMode, Reliance
 from device.core.types import Assurance, HealthEvent, Kind
 from device.errors import ConfigError
@@ -399,7 +400,7 @@ class JournalSection(_Section):
     """Bound by size."""
     retention_days: Annotated[float, Field(gt=0, le=3_650)] = 21.0
     """Older events are deleted for good, delivered or not; what was not delivered leaves a gap event."""
-    budget_ms: Annotated[int, Field(ge=10, le=5_000)] = 150
+    budget_ms: Annotated[int, Field(ge=10, le=5_000)] = RECORD_BUDGET_MS
     """How long the lamp waits for the record."""
     unsynced_grace_s: Annotated[float, Field(ge=0, le=3_600)] = 15.0
     """While the clock is not known, events wait so long before they are published, so that they can go out with the right time."""

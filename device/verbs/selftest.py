@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from device.core import wire
-from device.core.problems import LIMITS, Grade, Problem
+from device.core.problems import CERTIFICATE, HEAT, LIMITS, SPACE, SYNCED_WRITE, Grade
 from device.core.signal_rules import faults
 from device.core.types import Channel, Sign
 from device.core.wire import time_text
@@ -192,7 +192,7 @@ def _storage(folder: Path) -> Row:
     """The median and the worst of some small synced writes, beside the journal."""
     times_ms = sorted(_synced_write_ms(folder) for _ in range(SYNC_TIMES))
     median, worst = times_ms[len(times_ms) // 2], times_ms[-1]
-    limit = LIMITS[Problem.STORAGE]
+    limit = LIMITS[SYNCED_WRITE]
     # A card that is slow once is worth a word; only one that is slow as a rule keeps people waiting.
     grade = Grade.FAIL if limit.grade(median) is Grade.FAIL else Grade.WARN if limit.is_wrong(worst) else Grade.PASS
     return Row("storage", grade, f"a synced write takes {median:.1f} ms, the worst of {SYNC_TIMES} {worst:.1f} ms")
@@ -212,7 +212,7 @@ def _space(folder: Path) -> Row:
     free = health.disk_free_bytes(folder)
     if free is None:
         return Row("space", Grade.FAIL, f"{folder}: cannot be asked")
-    return Row("space", LIMITS[Problem.SPACE].grade(free), f"{free >> 20} MiB free")
+    return Row("space", LIMITS[SPACE].grade(free), f"{free >> 20} MiB free")
 
 
 def _clock() -> Row:
@@ -225,7 +225,7 @@ def _temperature() -> Row:
     celsius = health.cpu_temperature_celsius()
     if celsius is None:
         return Row("temperature", Grade.WARN, "this machine does not say")
-    return Row("temperature", LIMITS[Problem.HEAT].grade(celsius), f"{celsius:.0f} °C")
+    return Row("temperature", LIMITS[HEAT].grade(celsius), f"{celsius:.0f} °C")
 
 
 def _power() -> Row:
@@ -245,7 +245,7 @@ def _certificate(path: Path) -> Row:
         return Row("certificate", Grade.FAIL, f"{path}: cannot be read")
     if not reading.trusted:
         return Row("certificate", Grade.WARN, f"the time is not known; by this machine's clock {days} days are left")
-    return Row("certificate", LIMITS[Problem.CERTIFICATE].grade(days), f"{days} days are left")
+    return Row("certificate", LIMITS[CERTIFICATE].grade(days), f"{days} days are left")
 
 
 def _broker(broker: BrokerSection) -> Row:

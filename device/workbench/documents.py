@@ -122,11 +122,12 @@ def problems() -> str:
 
 
 def _limit(code: Problem) -> str:
-    limit = LIMITS.get(code)
-    if limit is None:
-        return ""
-    sign = "≥" if limit.high else "<"
-    return f"{sign} {limit.warn / limit.per_unit:g}, {limit.fail / limit.per_unit:g} {limit.unit}"
+    found = []
+    for figure, limit in LIMITS.items():
+        if limit.problem is code:
+            values = "; ".join(f"{value / limit.per_unit:g}" for value in (limit.warn, limit.fail) if value is not None)
+            found.append(f"`{figure}` {'≥' if limit.high else '<'} {values} {limit.unit}")
+    return ", ".join(found)
 
 
 def _table(section: type[BaseModel], name: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from device.core.problems import LIMITS, Problem
+from device.core.problems import CERTIFICATE, HEAT, LIMITS, SPACE
 from provisioning.fleet.known import Facts, Known
 from provisioning.registry.tables import GateState
 
@@ -16,10 +16,12 @@ STATES: Final = tuple(str(state) for state in GateState)
 WORKING: Final = frozenset({str(GateState.ACCEPTED), str(GateState.IN_SERVICE)})
 """Gates that ought to speak."""
 SILENT: Final = "silent"
+ENDING_DAYS: Final = 30
+"""Gates whose certificate ends sooner are named one by one."""
 BANDS: Final = (
-    (LIMITS[Problem.CERTIFICATE].fail, "expired"),
-    (LIMITS[Problem.CERTIFICATE].warn, f"days_{LIMITS[Problem.CERTIFICATE].warn:g}"),
-    (30, "days_30"),
+    (0, "expired"),
+    (LIMITS[CERTIFICATE].warn, f"days_{LIMITS[CERTIFICATE].warn:g}"),
+    (ENDING_DAYS, f"days_{ENDING_DAYS}"),
     (60, "days_60"),
 )
 """Of a certificate: less than so many days are left. Renewal begins at 60."""
@@ -80,7 +82,7 @@ def figures(facts: Facts, at: datetime, silent_after: timedelta) -> Figures:
     rates = [_rate(gate) for gate in gates if gate.decisions is not None and gate.decisions + (gate.unreadable or 0) > 0]
     shown = sum(rate.shown for rate in rates)
     working = [gate for gate in known if gate.state in WORKING]
-    ending = [gate for gate in working if gate.ends is not None and gate.ends - at < timedelta(days=30)]
+    ending = [gate for gate in working if gate.ends is not None and gate.ends - at < timedelta(days=ENDING_DAYS)]
     return Figures(
         at=at,
         total=len(known),
@@ -127,9 +129,9 @@ def _table(gates: Sequence[Known], mute: set[str], column: Callable[[Known], str
 
 
 TROUBLES: Final[Mapping[str, Callable[[Known], bool]]] = {
-    "disk": lambda gate: LIMITS[Problem.SPACE].is_wrong(gate.disk_free_bytes),
+    "disk": lambda gate: LIMITS[SPACE].is_wrong(gate.disk_free_bytes),
     "dead_letters": lambda gate: bool(gate.dead_letters),
     "dropped": lambda gate: bool(gate.dropped),
-    "hot": lambda gate: LIMITS[Problem.HEAT].is_wrong(gate.celsius),
+    "hot": lambda gate: LIMITS[HEAT].is_wrong(gate.celsius),
 }
 """What is wrong with a gate that speaks."""

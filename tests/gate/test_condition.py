@@ -10,7 +10,7 @@ import pytest
 
 from device import config as configuration
 from device.core.eye_messages import Beat
-from device.core.problems import LIMITS, Problem
+from device.core.problems import CERTIFICATE, HEAT, LIMITS, MEMORY, SPACE
 from device.core.types import View as CameraView
 from device.core.wire import HealthMessage
 from device.edges.machine.clock import SystemClock
@@ -41,31 +41,31 @@ def decisions_of(gate: Gate) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("problem", "measured"),
+    ("figure", "measured"),
     [
-        (Problem.SPACE, "disk_free_bytes"),
-        (Problem.HEAT, "cpu_temperature_celsius"),
-        (Problem.MEMORY, "memory_available_bytes"),
-        (Problem.CERTIFICATE, "certificate_days"),
+        (SPACE, "disk_free_bytes"),
+        (HEAT, "cpu_temperature_celsius"),
+        (MEMORY, "memory_available_bytes"),
+        (CERTIFICATE, "certificate_days"),
     ],
 )
 def test_a_figure_is_a_problem_from_its_limit_on_and_until_it_is_cured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Problem, measured: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: str, measured: str
 ) -> None:
     """At the value that stands in the table, and not one step before; what the machine does not say is no problem."""
     papers = Authority(tmp_path / "authority").issue(GATE_ID)
     broker = {"ca": str(papers.ca), "cert": str(papers.cert), "key": str(papers.key), "host": "127.0.0.1"}
     stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"), 1, broker=broker)
-    limit = LIMITS[problem]
+    limit = LIMITS[figure]
     bad, good = (limit.warn, limit.warn - 1) if limit.high else (limit.warn - 1, limit.warn)
     with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
         reading = replace(gate.clock.reading(), trusted=True)
         monkeypatch.setattr(SystemClock, "reading", lambda _: reading)
-        for value, named in ((bad, True), (good, False), (None, problem is Problem.CERTIFICATE)):
+        for value, named in ((bad, True), (good, False), (None, figure == CERTIFICATE)):
             monkeypatch.setattr(f"device.edges.machine.health.{measured}", lambda *_, value=value: value)
-            assert (problem in gate.condition.problems()) is named
-            assert gate.condition.health()[limit.figure] == value
-            assert machine_of(gate)[limit.figure] == value
+            assert (limit.problem in gate.condition.problems()) is named
+            assert gate.condition.health()[figure] == value
+            assert machine_of(gate)[figure] == value
 
 
 @pytest.mark.parametrize(("bits", "named"), [(0x50005, True), (0x50000, False), (None, False)])

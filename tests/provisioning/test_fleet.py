@@ -16,6 +16,7 @@ from typing import Any
 import pypdfium2
 import pytest
 
+from device.core.problems import HEAT, LIMITS, SPACE
 from provisioning.cli import main
 from provisioning.fleet import known, page, rows, sheet, summary
 from provisioning.fleet.known import Known
@@ -229,3 +230,15 @@ def test_silent_is_who_ought_to_speak_and_does_not(state: str, ago: float, *, si
     """By the clock, to the minute."""
     known = Known("g", state=state, seen=NOW - timedelta(hours=ago))
     assert summary.is_silent(known, NOW, timedelta(hours=24)) is silent
+
+
+@pytest.mark.parametrize(("figure", "field", "trouble"), [(SPACE, "disk_free_bytes", "disk"), (HEAT, "celsius", "hot")])
+def test_the_report_calls_a_gate_unwell_from_the_same_limit_on_as_the_gate_itself(figure: str, field: str, trouble: str) -> None:
+    """What a gate names on the spot the province names too, and nothing that it does not."""
+    limit = LIMITS[figure]
+    bad, good = (limit.warn, limit.warn - 1) if limit.high else (limit.warn - 1, limit.warn)
+    gates = {name: Known(name, state=GateState.IN_SERVICE) for name in ("bad", "good", "mute")}
+    for name, value in (("bad", bad), ("good", good)):
+        setattr(gates[name], field, value)
+    found = summary.figures(known.Facts(gates), NOW, timedelta(hours=24))
+    assert [one.id for one in found.troubles[trouble]] == ["bad"]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from device import config as configuration
 from device.cli import main
-from device.core.problems import LIMITS, Grade, Problem
+from device.core.problems import CERTIFICATE, HEAT, LIMITS, SPACE, Grade
 from device.core.types import ClockReading
 from device.edges.machine.clock import SystemClock
 from device.verbs import selftest as module
@@ -57,15 +57,15 @@ def test_a_part_that_fails_is_a_row_and_the_others_are_still_tried(
 
 
 @pytest.mark.parametrize(
-    ("problem", "part", "measured"),
+    ("figure", "part", "measured"),
     [
-        (Problem.SPACE, "space", "disk_free_bytes"),
-        (Problem.HEAT, "temperature", "cpu_temperature_celsius"),
-        (Problem.CERTIFICATE, "certificate", "certificate_days"),
+        (SPACE, "space", "disk_free_bytes"),
+        (HEAT, "temperature", "cpu_temperature_celsius"),
+        (CERTIFICATE, "certificate", "certificate_days"),
     ],
 )
 def test_a_row_is_graded_by_the_table_of_limits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Problem, part: str, measured: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: str, part: str, measured: str
 ) -> None:
     """It warns where the running gate would name a problem, and fails beyond the second limit."""
     monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.0)
@@ -73,7 +73,8 @@ def test_a_row_is_graded_by_the_table_of_limits(
     papers = Authority(tmp_path / "authority").issue(GATE_ID)
     broker = {"ca": str(papers.ca), "cert": str(papers.cert), "key": str(papers.key), "host": "127.0.0.1"}
     config = configuration.load(Stage(tmp_path / "gate", f"folder:{tmp_path / 'nowhere'}", 9, {"broker": broker}).config_path)
-    limit = LIMITS[problem]
+    limit = LIMITS[figure]
+    assert limit.fail is not None
     step = -1 if limit.high else 1
     found = {}
     for value in (limit.warn + step, limit.warn, limit.warn - step, limit.fail, limit.fail - step):

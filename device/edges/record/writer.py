@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 from device.core.figures import Figure
 from device.core.pacing import Turns
+from device.core.problems import LIMITS, RECORD_WAIT
 from device.core.timeline import Timeline
 from device.core.types import ClockReading, Receipt
 from device.core.wire import Storage
@@ -40,7 +41,7 @@ WAL_BYTES: Final = 4 * 1024 * 1024
 """A WAL above this is brought into the main file when nobody waits, and above four times this in any case."""
 NEVER_NS: Final = 1 << 62
 """The minute's upkeep gives no body to an event whose time may still become known."""
-SLOW_NS: Final = 1_000_000_000
+SLOW_NS: Final = round(LIMITS[RECORD_WAIT].warn * 1e6)
 """A card that takes so long for one event is slow: somebody should know before it fails altogether."""
 SLOW_FOR_NS: Final = 60_000_000_000
 """So long after it was slow last."""
