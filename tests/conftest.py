@@ -13,6 +13,8 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.waiting import happens
+
 # No example has a deadline: a busy machine is no fault. `quick` and `ci` always try the same examples, so that a red run
 # can be repeated; `long` searches. HYPOTHESIS_PROFILE or `pytest --hypothesis-profile` chooses.
 settings.register_profile("quick", deadline=None, max_examples=20, derandomize=True, database=None)
@@ -68,13 +70,17 @@ def parent_of(process: Path) -> int | None:
 def command_of(pid: int) -> str:
     """What a process was started as. One that has ended has no command left, and for a moment one that is just starting has none yet."""
     process = Path(f"/proc/{pid}")
-    deadline = time.monotonic() + 1.0
-    while time.monotonic() < deadline and stat_of(process)[:1] not in ([], ["Z"]):
-        command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        if command:
-            return command
-        time.sleep(0.01)
-    return "ended, but not waited for"
+    found = ""
+
+    def known() -> bool:
+        nonlocal found
+        if stat_of(process)[:1] in ([], ["Z"]):
+            return True
+        found = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        return bool(found)
+
+    happens(known, 1.0)
+    return found or "ended, but not waited for"
 
 
 def end(pid: int) -> None:

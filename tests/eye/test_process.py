@@ -19,6 +19,7 @@ import pytest
 from device.core.eye_messages import Beat, Hello, Message, Trouble, decode
 from device.core.types import Sighting
 from tests.eye.pages import finder_page, png, symbol
+from tests.waiting import until
 
 START_S = 20
 WITHOUT_CAMERA_STACK = pytest.mark.skipif(find_spec("libcamera") is not None, reason="libcamera is installed, so nothing is missing")
@@ -116,11 +117,11 @@ def test_it_says_hello_reads_its_folder_and_stops_when_told(stage: Stage) -> Non
 def test_it_gives_up_what_it_does_not_need(stage: Stage) -> None:
     """No core dump, through a pipe neither, and a bound on memory."""
     process = stage.start(
-        code="import ctypes, sys, time\n"
+        code="import ctypes, signal, sys\n"
         "from device.eye import loop, __main__ as start\n"
         "def told(*_):\n"
         "    print('dumpable', ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), file=sys.stderr, flush=True)\n"
-        "    time.sleep(60)\n"
+        "    signal.pause()\n"
         "loop.EyeLoop.run = told\n"
         "start._run()\n"
     )
@@ -138,7 +139,7 @@ def test_a_frame_that_takes_too_long_ends_the_process(stage: Stage) -> None:
         "import ctypes, sys, logging\n"
         "from device.eye import loop, __main__ as start\n"
         "def hang(self, frame):\n"
-        "    ctypes.PyDLL(None).sleep(60)\n"
+        "    ctypes.PyDLL(None).pause()\n"
         "loop.EyeLoop._looks = hang\n"
         "sys.exit(start._run())\n"
     )
@@ -180,11 +181,11 @@ def test_an_eye_whose_gate_is_killed_ends_by_itself(stage: Stage) -> None:
     """The kernel sees to it, also while the eye hangs."""
     stage.show("1.png", np.zeros((9, 9), np.uint8))
     gate = (
-        "import os, subprocess, sys, time\n"
+        "import os, signal, subprocess, sys\n"
         "eye = subprocess.Popen([sys.executable, '-m', 'device.eye', '--config', sys.argv[-1]],\n"
         "    env=os.environ | {'GATE_EYE_PARENT': str(os.getpid())})\n"
         "print(eye.pid, file=sys.stderr, flush=True)\n"
-        "time.sleep(60)\n"
+        "signal.pause()\n"
     )
     process = stage.start(code=gate)
     messages = stage.accept()
@@ -266,14 +267,13 @@ def test_starting_it_loads_no_library_of_other_sources(stage: Stage) -> None:
     assert process.stderr.strip() == "[]"
 
 
-def wait_gone(pid: int, limit_s: float = 5) -> None:
+def wait_gone(pid: int) -> None:
     """Until the process is no more, or only a name that nobody has asked for."""
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
+
+    def gone() -> bool:
         try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
         except FileNotFoundError:
-            return
-        time.sleep(0.01)
-    pytest.fail(f"process {pid} is still there")
+            return True
+
+    until(gone, why=lambda: f"process {pid} is still there")

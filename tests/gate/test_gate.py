@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from device.workbench.scenes import Pose, scene
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins
 from tests.contract.validate import assert_valid
 from tests.mosquitto import Broker, running
+from tests.waiting import happens
 
 PERSON = people(1, seeded(9))[0]
 
@@ -74,14 +75,7 @@ def turning(gate: Gate) -> Iterator[Gate]:
             thread.join()
 
 
-def until(condition: Callable[[], object], limit_s: float = 15.0) -> bool:
-    """Wait for something to become true."""
-    end = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
+until = happens
 
 
 def stage_of(folder: Path, source: Path, port: int | None = None, **overrides: dict[str, Any]) -> Stage:

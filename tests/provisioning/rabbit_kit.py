@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 from device.workbench.broker import LOOPBACK, free_port
 from provisioning.broker import rabbitmq
 from tests.lab.folder import ENVIRONMENT, Folder
+from tests.waiting import until
 
 ETC: Final = Path("/etc/rabbitmq")
 READY_S: Final = 120.0
@@ -71,13 +71,14 @@ class Cluster:
 
     def wait(self, name: str) -> None:
         """Until its port answers. Fails with the node's last words."""
-        end = time.monotonic() + READY_S
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.ports[name]), timeout=0.2):
-                return
-            assert time.monotonic() < end, self.words(name)
+
+        def answers() -> bool:
             assert self._running[name].poll() is None, self.words(name)
-            time.sleep(0.2)
+            with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.ports[name]), timeout=0.2):
+                return True
+            return False
+
+        until(answers, READY_S, lambda: self.words(name))
 
     def kill(self, name: str) -> None:
         """As a power cut would, but for what the disk holds."""

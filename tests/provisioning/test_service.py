@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from provisioning.registry.tables import Gate, GateState
 from tests.provisioning.broker.test_mosquitto import gate as at_broker
 from tests.provisioning.enrolment_kit import PHRASE, Province, enrolled_gate, run
 from tests.provisioning.paper.test_sheets import decode
+from tests.waiting import next_second
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_an_expired_gate_gets_its_certificate_over_paper(
 ) -> None:
     """The largest order there is: our eye reads it from the drawn page."""
     gate, places = enrolled
-    # One that does not outlast the one in use is not taken, and both are good for whole seconds.
-    time.sleep(1.1)
+    # One that does not outlast the one in use is not taken.
+    next_second()
     told = run(capsys, "rotate", gate.id, "--out", str(tmp_path))
     paper = read(told["files"][1])
     assert len(paper) < 1_100

@@ -18,6 +18,7 @@ from tests.edges.broker.uplink_kit import peer
 from tests.fakes import mqtt_packets as mqtt
 from tests.fakes.mqtt_server import MqttServer
 from tests.mosquitto import Broker, running
+from tests.waiting import until
 
 E = TypeVar("E", bound=Event)
 
@@ -333,9 +334,7 @@ def test_a_flood_without_confirmation_is_dropped_beyond_the_limit_and_counted(se
         server.publish("gates/v1/gate-07/down/ack", str(number).encode(), qos=0)
     arrived = [talk.next(Arrived) for _ in range(10)]
     assert [message.payload for message in arrived] == [str(number).encode() for number in range(10)]
-    limit = time.monotonic() + 5
-    while talk.connection.overflowed < 40 and time.monotonic() < limit:
-        time.sleep(0.005)
+    until(lambda: talk.connection.overflowed >= 40)
     assert talk.connection.overflowed == 40
     talk.goodbye()
 
@@ -377,7 +376,6 @@ def test_a_message_goes_out_at_once_and_not_with_the_next_turn(server: MqttServe
     talk = Talk(peer(server.port))
     talk.next(Connected)
     for number in range(5):
-        time.sleep(0.02)  # so that the thread waits for the network again
         started = time.monotonic()
         talk.connection.publish(Publication(number, "a/b", b"x"))
         assert talk.next(Answered) == Answered(number, 0x10)

@@ -49,7 +49,7 @@ def test_what_is_delivered_is_with_the_broker_and_what_came_meanwhile_is_told_af
         assert talk.deliver(Publication(TOPIC, TOPIC, b"{}")) == 0
         assert [message.payload for message in server.published] == [b"{}"]
         assert talk.hear(5.0) == b"hello"
-    assert server.goodbyes == [0]
+    server.wait(lambda: server.goodbyes == [0])
 
 
 def test_nobody_listening_is_an_answer_and_no_failure(server: MqttServer, peer: Peer) -> None:

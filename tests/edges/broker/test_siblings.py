@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from device.edges.broker.kept_line import Phase
 from device.edges.broker.siblings import Siblings, apply_passages
 from device.workbench.broker import LOOPBACK
 from tests.mosquitto import Broker
+from tests.waiting import until
 
 HOUR_NS = 3_600_000_000_000
 ANNA, BERTA = "aa" * 32, "bb" * 32
@@ -92,14 +93,6 @@ def gates(broker: Broker) -> Iterator[tuple[Gate, Gate]]:
     yield pair
     for gate in pair:
         gate.line.close()
-
-
-def until(reached: Callable[[], object], limit_s: float = 20.0) -> None:
-    """Wait for something."""
-    end = time.monotonic() + limit_s
-    while not reached():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.01)
 
 
 def answer(gate: Gate, subject: str) -> tuple[Reason, tuple[str, ...]]:

@@ -99,10 +99,10 @@ def test_a_killed_and_restarted_broker_costs_no_event(broker: Broker, caplog: py
                 up.wait(lambda: up.stat("phase") != "online")
             up.record.add(10)
             # Refused more than once while it is away: that is one line, too.
-            up.pass_time_until(lambda: up.stat("ends").get("connection_refused", 0) >= 2 * outage, step_s=10, timeout_s=20)  # noqa: B023 - asked at once
+            up.pass_time_until(lambda: up.stat("ends").get("connection_refused", 0) >= 2 * outage, step_s=10)  # noqa: B023 - asked at once
             broker.start()
         with Listener(peer(broker.port), ack=True):
-            up.pass_time_until(lambda: up.record.left == 0, step_s=10, timeout_s=20)
+            up.pass_time_until(lambda: up.record.left == 0, step_s=10)
     # The state and its reason: a connection that was lost is another one than a connection that is refused.
     told = [(line.split(" the broker")[0], line.partition(": ")[2].split(" ")[0]) for line in lines(caplog) if "the broker at" in line]
     assert all(before != after for before, after in itertools.pairwise(told))
@@ -147,7 +147,7 @@ def test_a_mosquitto_that_refuses_large_messages_late_costs_one_event(tmp_path: 
         up.record.add(3)
         up.record.add(purpose="x" * 3000)
         up.record.add(3)
-        up.pass_time_until(lambda: 4 in up.record.buried, timeout_s=20)
+        up.pass_time_until(lambda: 4 in up.record.buried)
         up.pass_time_until(lambda: up.record.left == 0)
         assert list(up.record.buried) == [4]
 

@@ -27,6 +27,7 @@ from device.errors import JournalError
 from device.ports import Outbox
 from tests.contract.validate import assert_valid
 from tests.fakes.journal import MemoryJournal
+from tests.waiting import LIMIT_S, happens, until
 
 GATE = "gate-07"
 FREEZE = partial(wire.freeze_event, sign=None, gate=GATE)
@@ -156,44 +157,43 @@ class Rig:
         self.nudge()
 
     def nudge(self) -> None:
-        """Wake the supervisor, as news of the record would."""
-        for callback in self.record._callbacks:  # noqa: SLF001 - the fake's own list
-            callback()
+        """Have the supervisor go round now, whether it is connected or not."""
+        self.uplink._line.wake()  # noqa: SLF001 - news of the record wakes it only where it may send
 
     def stat(self, name: str) -> Any:  # noqa: ANN401 - any JSON
         """One figure."""
         return self.uplink.stats()[name]
 
-    def wait(self, reached: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    def wait(self, reached: Callable[[], bool], timeout_s: float = LIMIT_S) -> None:
         """Until it has happened; else fail with the uplink's figures."""
-        limit = time.monotonic() + timeout_s
-        while not reached():
-            if time.monotonic() > limit:
-                pytest.fail(f"it did not happen: {self.uplink.stats()}")
-            time.sleep(0.005)
+        until(reached, timeout_s, self.uplink.stats)
 
-    def pass_time_until(self, reached: Callable[[], bool], step_s: float = 5.0, timeout_s: float = 10.0) -> None:
-        """Let much time pass in steps, each with a moment of real time for the threads, until it has happened."""
+    def pass_time_until(self, reached: Callable[[], bool], step_s: float = 5.0) -> None:
+        """Let much time pass in steps, each seen by the supervisor before the next, until it has happened."""
 
         def stepped() -> bool:
             if reached():
                 return True
-            self.advance(step_s)
-            time.sleep(0.02)
-            return False
+            self.clock.advance(step_s)
+            # A round that was under way may have looked at the clock before.
+            self.wait_rounds(2)
+            # The other side of the network lives by real time.
+            return happens(reached, 0.02)
 
-        self.wait(stepped, timeout_s)
+        self.wait(stepped)
 
     def wait_rounds(self, count: int) -> None:
         """Until the supervisor has gone round so often."""
-        before = self.uplink.progress
-        self.wait(lambda: self.uplink.progress >= before + count)
+        for _ in range(count):
+            before = self.uplink.progress
+            self.nudge()
+            self.wait(lambda before=before: self.uplink.progress > before)  # type: ignore[misc]  # bound now, not later
 
-    def wait_phase(self, phase: str, timeout_s: float = 10.0) -> None:
+    def wait_phase(self, phase: str, timeout_s: float = LIMIT_S) -> None:
         """Until the uplink is in this phase."""
         self.wait(lambda: self.stat("phase") == phase, timeout_s)
 
-    def wait_end(self, reason: str, timeout_s: float = 10.0) -> None:
+    def wait_end(self, reason: str, timeout_s: float = LIMIT_S) -> None:
         """Until a connection has ended for this reason."""
         self.wait(lambda: reason in self.stat("ends"), timeout_s)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +22,7 @@ from provisioning.authority.rotation import RotationPhase
 from provisioning.cli import main
 from tests.provisioning.broker.test_mosquitto import Client
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
+from tests.waiting import next_second
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
 def rotate(capsys: pytest.CaptureFixture[str], phase: RotationPhase, code: int = 0) -> dict[str, Any]:
     """By the command."""
     capsys.readouterr()
-    # Certificates know whole seconds: what was issued before is older than this phase by one at least.
-    time.sleep(1.05)
+    # What was issued before is older than this phase by a second at least.
+    next_second()
     assert main(["authority", "rotate", "--phase", phase, "--yes", "--json"]) == code
     shown = capsys.readouterr()
     told: dict[str, Any] = json.loads(shown.err if code else shown.out)

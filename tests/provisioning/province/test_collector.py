@@ -8,8 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from tests.contract.validate import assert_valid
 from tests.edges.broker.uplink_kit import GATE, Listener, peer, rig
 from tests.mosquitto import Authority, Broker, Papers, running
 from tests.provisioning.events import EPOCH, Chain
+from tests.waiting import until
 
 
 class Process:
@@ -40,7 +41,7 @@ class Process:
     def start(self) -> Self:
         """Start it, and return when its subscription stands."""
         self.launch()
-        until(self.ready.exists, self.log)
+        until(self.ready.exists, why=self.log)
         return self
 
     def launch(self) -> None:
@@ -85,14 +86,6 @@ class Process:
         if self.process is not None:
             self.process.communicate()
             self.process = None
-
-
-def until(reached: Any, why: Any = str, timeout_s: float = 15.0) -> None:  # noqa: ANN401 - any callables
-    """Until it has happened."""
-    limit = time.monotonic() + timeout_s
-    while not reached():
-        assert time.monotonic() < limit, why()
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -152,13 +145,13 @@ def test_a_killed_collector_loses_nothing_and_doubles_nothing(broker: Broker, co
         total = 0
         for _ in range(3):
             total = up.record.add(60)
-            until(lambda low=total - 50: len(collector.seqs()) > low)
+            until(partial(lambda low: len(collector.seqs()) > low, total - 50))
             collector.kill()
             released = total - up.record.left
             assert len(collector.seqs()) >= released, "released although it was not on disk"
             total = up.record.add(10)
             collector.start()
-        up.pass_time_until(lambda: up.record.left == 0, timeout_s=30)
+        up.pass_time_until(lambda: up.record.left == 0)
     assert collector.seqs() == list(range(1, total + 1))
     counts = collector.stop()
     assert (counts["held_events"], counts["held_breaks"], counts["held_unexplained"]) == (total, 0, 0)
@@ -175,7 +168,7 @@ def test_a_killed_broker_loses_nothing_and_doubles_nothing(broker: Broker, colle
             total = up.record.add(10)
             broker.start()
             up.pass_time_until(lambda: up.stat("phase") == "online", step_s=1)
-        up.pass_time_until(lambda: up.record.left == 0, timeout_s=30)
+        up.pass_time_until(lambda: up.record.left == 0)
     assert collector.seqs() == list(range(1, total + 1))
 
 
@@ -281,7 +274,7 @@ def test_a_collector_without_a_broker_waits_for_it(tmp_path: Path) -> None:
         process.launch()
         until(lambda: "connection_refused" in process.log())
         with running(broker):
-            until(process.ready.exists, process.log)
+            until(process.ready.exists, why=process.log)
             assert process.stop()["connects"] == 1
         assert process.log().count("connection_refused") == 1
     finally:
