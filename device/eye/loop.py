@@ -34,7 +34,11 @@ BEAT_NS: Final = 250_000_000
 """A beat is due after this; twice as often as promised, since a slow frame may come between."""
 
 FRAME_LIMIT_S: Final = 1.5
-"""A look at a frame that takes longer ends the process. A page of nothing but finder patterns takes 0.8 s on a laptop."""
+"""A look at a frame that takes longer ends the process. A page of nothing but finder patterns takes 0.8 s on a laptop.
+
+By the clock, not by processor time: a library that waits for ever uses none, and
+an eye that is silent for longer is out of service to its gate, whatever the reason.
+"""
 
 SOURCE_LIMIT_S: Final = 5.0
 """So long may a source take for its next word: a picture of 25 megapixels is unpacked in it."""

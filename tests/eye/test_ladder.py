@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,7 @@ from device.errors import DecoderBroken
 from device.eye.camera import Luma
 from device.eye.decoder import Decoder, Look, Reading, Unread, ZbarDecoder, ZxingDecoder
 from device.eye.ladder import Ladder, LiveSettings, Plan, Planner, make_ladder
+from device.eye.loop import FRAME_LIMIT_S
 from device.eye.selfcheck import EXPECTED, check
 from device.workbench.lens import Lens
 from device.workbench.scenes import Pose, scene
@@ -293,3 +295,13 @@ def test_no_page_makes_the_ladder_raise() -> None:
         assert ladder.live(page, frame * FRAME_NS).readings == ()
     for page in pages:
         assert ladder.one_shot(page).readings == ()
+
+
+def test_no_look_at_a_page_of_finder_patterns_takes_the_processor_for_as_long_as_the_alarm_lets_it() -> None:
+    """The slowest page that is known. By processor time: how long it takes by the clock is the business of whoever else runs here."""
+    ladder = make_ladder()
+    before_s, longest_s = time.thread_time(), 0.0
+    for _ in ladder.looks(finder_page(columns=70, rows=40), 0):
+        now_s = time.thread_time()
+        before_s, longest_s = now_s, max(longest_s, now_s - before_s)
+    assert 0 < longest_s < FRAME_LIMIT_S

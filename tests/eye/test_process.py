@@ -18,7 +18,7 @@ import pytest
 
 from device.core.eye_messages import Beat, Hello, Message, Trouble, decode
 from device.core.types import Sighting
-from tests.eye.pages import finder_page, png, symbol
+from tests.eye.pages import png, symbol
 from tests.waiting import until
 
 START_S = 20
@@ -150,17 +150,6 @@ def test_a_frame_that_takes_too_long_ends_the_process(stage: Stage) -> None:
     code, _ = ended(process)
     assert code == -signal.SIGALRM
     assert time.monotonic() - before < 4
-    messages.close()
-
-
-def test_a_page_of_finder_patterns_does_not_end_the_process(stage: Stage) -> None:
-    """The slowest picture known is within the limit for a frame."""
-    stage.configure(f"folder:{stage.frames}", "loop = false")
-    stage.show("1.png", finder_page(columns=70, rows=40))
-    process = stage.start()
-    messages = stage.accept()
-    assert next(message for message in messages if isinstance(message, Trouble)).code == "source_ended"
-    assert process.poll() is None
     messages.close()
 
 

@@ -116,8 +116,9 @@ def standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
                 client.on_message = lambda _client, _data, message: one.states.setdefault(message.topic.rpartition("/")[2], []).append(
                     json.loads(message.payload)
                 )
-                client.subscribe(f"gates/v1/{GATE_ID}/up/cmd/+", qos=1)
-                assert until(lambda: gate.uplink is not None and gate.uplink.stats()["phase"] == "online")
+                client.subscribe([(f"gates/v1/{GATE_ID}/up/{what}", 1) for what in ("cmd/+", "state")])
+                # Being connected is not enough: an order is heard from the subscription on, which goes out before the first state.
+                assert until(lambda: any(state["online"] for state in one.states.get("state", [])))
                 yield one
 
 

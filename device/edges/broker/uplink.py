@@ -232,6 +232,10 @@ class MqttUplink:
         while self._control and self._sender.window.reserve(self._control[0].token, self._now_s()):
             self._line.publish(self._control.popleft())
 
+    def _all_said(self) -> bool:
+        self._speak()
+        return not self._control
+
     def _look_after(self, now_s: float) -> bool:
         """Once a second: is the broker still answering, and is health due? False when the connection was given up."""
         self._look_at_s = now_s + LOOK_EVERY_S
@@ -319,7 +323,8 @@ class MqttUplink:
         """Confirm what was taken, say that the gate goes offline, and disconnect so that the will is forgotten."""
         window = self._sender.window
         if self._line.phase is Phase.ONLINE and self._limits is not None:
-            self._speak()
+            # A gate that was wiped says so now or never: what its record holds of it is about to go.
+            self._line.drain(self._all_said, GOODBYE_S)
             last = self._herald.state(self._session, online=False, retain=self._limits.retain_available)
             if self._line.drain(lambda: window.reserve(last.token, self._now_s()), GOODBYE_S):
                 self._line.publish(last)

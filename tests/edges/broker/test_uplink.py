@@ -13,7 +13,7 @@ import pytest
 
 from device.config import BrokerSection
 from device.core import wire
-from device.core.types import Channel
+from device.core.types import Channel, ClockReading
 from device.edges.broker.announcements import About, Herald
 from device.edges.broker.uplink import UNANSWERED_LIMIT_S
 from device.edges.machine.clock import SystemClock
@@ -64,6 +64,29 @@ def refuse(code: int, *seqs: int) -> Any:  # noqa: ANN401 - an Answer
         return code if isinstance(event, wire.HeardEvent) and event.seq in seqs else 0x00
 
     return answer
+
+
+class LastWords:
+    """Orders that end with the program: what became of them is known only when it stops."""
+
+    def __init__(self, *names: str) -> None:
+        self.carried_out = 0
+        self._left = list(names)
+        self.stopping = False
+
+    def wake(self, now: ClockReading) -> None:
+        """Nothing was left open."""
+
+    def submit(self, name: str, payload: bytes, now: ClockReading, *, retained: bool) -> None:
+        """None comes."""
+
+    def answers(self, now: ClockReading) -> list[wire.CommandState]:
+        """All at once, at the end."""
+        if not self.stopping:
+            return []
+        said = [wire.CommandState(id=name, state="succeeded", time=wire.time_text(now.wall_ns)) for name in self._left]
+        self._left.clear()
+        return said
 
 
 # ----------------------------------------------------------------- hello, state, health
@@ -787,3 +810,18 @@ def test_refusals_reach_the_province_as_audit_events(server: MqttServer) -> None
         server.wait(lambda: bool(server.on("/up/audit")))
         assert content(server.on("/up/audit")[0])["data"]["what"] == "command"
         assert {entry.channel for entry in up.record.entries} == {Channel.AUDIT}
+
+
+def test_an_orderly_stop_says_all_that_became_of_orders_however_narrow_the_window(server: MqttServer) -> None:
+    """A gate that was wiped cannot say it at its next start."""
+    server.answer = server.accept_all
+    server.limits = {mqtt.RECEIVE_MAXIMUM: 1}
+    made = Rig(server.port)
+    desk = LastWords("w-1", "w-2", "w-3")
+    made.uplink.set_order_desk(desk)
+    made.uplink.start()
+    made.wait(lambda: made.stat("connects") == 1 and bool(server.on("/hello")))
+    desk.stopping = True
+    made.uplink.close()
+    assert [message.topic.rpartition("/")[2] for message in server.published if "/up/cmd/" in message.topic] == ["w-1", "w-2", "w-3"]
+    assert content(server.on("/state")[-1])["online"] is False
