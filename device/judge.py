@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 
 from device.core import identity
 from device.core.credentials import parse
+from device.core.credentials.trust import NOBODY
 from device.core.memory import Memory
 from device.core.policy import decide
 from device.core.reasons import Reason
-from device.core.trust import NOBODY
 from device.core.types import Decision, Kind, Rejection, Sign, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import date
 
+    from device.core.credentials.trust import Trust
     from device.core.rules import Rules
-    from device.core.trust import Trust
     from device.core.types import ClockReading, Credential, Passage, Sighting, SignedTerms
     from device.ports import Sealer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from device.core.credentials.trust import NOBODY, Trust
 from device.core.rules import (
     HOUR_NS,
     Calendar,
@@ -16,7 +17,6 @@ from device.core.rules import (
     Standing,
     Window,
 )
-from device.core.trust import NOBODY, Trust
 from device.core.types import Direction, HealthEvent, Verdict
 from device.edges.keys.trust_files import Signs, load_province, load_trust
 from device.edges.lists.installed import GateList

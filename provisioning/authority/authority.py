@@ -37,7 +37,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from device.core import wire
-from device.core.trust import KeyUse
+from device.core.credentials.trust import KeyUse
 from device.edges.keys.trust_files import Signs
 from provisioning.desk.errors import Refused
 

@@ -18,7 +18,7 @@ import base45
 from device.core import wire
 from device.core.credentials import parse
 from device.core.credentials.cbor import BadCbor, loads
-from device.core.trust import KeyUse
+from device.core.credentials.trust import KeyUse
 from device.core.types import Credential
 from device.edges.keys.trust_files import Province
 from tests.core.credentials.signed_kit import trust

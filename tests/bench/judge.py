@@ -31,9 +31,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from device import config as configuration
 from device.core.credentials import parse
+from device.core.credentials.trust import KeyUse, Trust
 from device.core.hash_lists import snapshot
 from device.core.rules import ListRule, ListUse, Rules
-from device.core.trust import KeyUse, Trust
 from device.core.types import Box, ClockReading, Credential, Direction, Kind, Sighting
 from device.edges.keys.trust_files import load_province
 from device.edges.lists.fetch import PART_BYTES

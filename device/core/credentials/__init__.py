@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from device.core.credentials import citizen_card, foreign, health_insurance, national_qr, plausibility, signed
 from device.core.credentials.text import read
+from device.core.credentials.trust import NOBODY
 from device.core.reasons import Reason
-from device.core.trust import NOBODY
 from device.core.types import Credential, Kind, Rejection
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from device.core.credentials.text import Text
-    from device.core.trust import Trust
+    from device.core.credentials.trust import Trust
 
 _CLASSES: Final[tuple[Callable[[Text], Credential | Rejection | None], ...]] = (
     foreign.smart_health_card,

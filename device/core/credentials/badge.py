@@ -17,7 +17,7 @@ from device.core.types import Assurance, Credential, Kind, SignedTerms, SubjectC
 if TYPE_CHECKING:
     from device.core.credentials.cbor import Cbor
     from device.core.credentials.cose import Sign1
-    from device.core.trust import TrustedKey
+    from device.core.credentials.trust import TrustedKey
 
 BADGE_PREFIX: Final = "G1:"
 PHONE_PREFIX: Final = "G2:"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from device.core.credentials.cbor import Cbor
     from device.core.credentials.cose import Sign1
-    from device.core.trust import TrustedKey
+    from device.core.credentials.trust import TrustedKey
 
 PREFIX: Final = "HC1:"
 INFLATED_LIMIT_BYTES: Final = 65_536

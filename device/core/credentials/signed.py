@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from device.core.credentials import badge, health_certificate
 from device.core.credentials.cbor import BadCbor
 from device.core.credentials.cose import base45_bytes, is_signed_by, split_sign1
+from device.core.credentials.trust import KeyUse
 from device.core.reasons import Reason
-from device.core.trust import KeyUse
 from device.core.types import Credential, Kind
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from device.core.credentials.cose import Sign1
     from device.core.credentials.text import Text
-    from device.core.trust import Trust, TrustedKey
+    from device.core.credentials.trust import Trust, TrustedKey
     from device.core.types import Rejection
 
 COMMISSIONING_PREFIX: Final = "GC1:"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from device.core.credentials.trust import KeyUse
 from device.core.timeline import ClockState
-from device.core.trust import KeyUse
 from device.core.types import Cause, View
 from device.core.wire.base import (
     SEQ_LIMIT,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key, lo
 
 from device.core import wire
 from device.core.credentials.cose import PublicKey, Sign1, algorithm_of, is_signed_by
-from device.core.trust import KeyUse, Trust, TrustedKey
+from device.core.credentials.trust import KeyUse, Trust, TrustedKey
 from device.edges.keys.signer import verify
 from device.edges.machine.files import read_plain
 from device.errors import KeyUnusable

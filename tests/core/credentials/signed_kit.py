@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 from device.core.credentials.cose import PublicKey
-from device.core.trust import KeyUse, Trust, TrustedKey
+from device.core.credentials.trust import KeyUse, Trust, TrustedKey
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from device.core.credentials import parse
 from device.core.credentials.cbor import DEPTH_LIMIT, BadCbor, loads
 from device.core.credentials.health_certificate import INFLATED_LIMIT_BYTES
+from device.core.credentials.trust import KeyUse, Trust
 from device.core.reasons import Reason
-from device.core.trust import KeyUse, Trust
 from device.core.types import Assurance, Credential, HealthEvent, HealthStatement, Kind, Rejection, SubjectClass
 from provisioning.badges.issuer import BadgeIssuer, symbol
 from tests.core.credentials.signed_kit import ALGORITHMS, NOW_S, VACCINATION, PrivateKey, certificate, packed, token, trust

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from device.core import wire
+from device.core.credentials.trust import KeyUse
 from device.core.hash_lists import delta, snapshot
 from device.core.rules import Standing
-from device.core.trust import KeyUse
 from device.core.types import ClockReading
 from device.edges.keys.trust_files import Province, Signs, load_province, load_trust
 from device.edges.lists import installed

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import x25519
 
 from device.core import wire
-from device.core.trust import KeyUse
+from device.core.credentials.trust import KeyUse
 from device.edges.keys.seal import HpkeSealer, load_sealing_key
 from device.edges.keys.trust_files import Signs, load_province, load_trust
 from provisioning.authority import authority
