@@ -49,7 +49,7 @@ from device.edges.record.journal import SqliteJournal
 from device.errors import ConfigError, JournalError
 from device.judge import Judge
 from device.loop import Loop, LoopSettings
-from device.scribe import Facts, Scribe, terms_of
+from device.scribe import FactRecorder, Scribe, terms_of
 from device.settings import commissioned
 from device.settings.checks import check_needed
 from device.settings.desired import Desired, open_desired
@@ -116,7 +116,7 @@ def open_record(config: GateConfig) -> OpenedRecord:
     return OpenedRecord(clock, journal)
 
 
-def make_uplink(config: GateConfig, record: OpenedRecord, about: About, facts: Facts) -> MqttUplink | None:
+def make_uplink(config: GateConfig, record: OpenedRecord, about: About, facts: FactRecorder) -> MqttUplink | None:
     """The road to the province, where the configuration names a broker. It is not started yet."""
     if config.broker is None:
         return None
@@ -169,7 +169,7 @@ class Gate:
         open_lists(self.lists.values(), lists)
         applied = rules(config, self.lists, trust)
         self.scribe = Scribe(terms_of(config), partial(lists_in_use, self.lists))
-        self.facts = Facts(self.journal, self.clock)
+        self.facts = FactRecorder(self.journal, self.clock)
         sealer = None if config.privacy.seal_to is None else HpkeSealer(config.privacy.seal_to)
         memory = Memory(applied.in_out_reset_ns, self.journal.passages())
         self.judge = Judge(applied, site_key, sealer, (SEAL_INFO + config.gate.id).encode(), memory, trust)

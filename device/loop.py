@@ -21,7 +21,7 @@ from device.core.reasons import Reason
 from device.core.types import Cause, Sighting, Sign, Verdict, View
 from device.core.wire import CameraView, EyeBack, EyeLost
 from device.errors import JournalError
-from device.scribe import Facts
+from device.scribe import FactRecorder
 
 if TYPE_CHECKING:
     from device.core.eye_messages import Message
@@ -129,7 +129,7 @@ class Loop:
         self._eye = eye
         self._judge = judge
         self._scribe = scribe
-        self._facts = Facts(journal, clock)
+        self._facts = FactRecorder(journal, clock)
         self._journal = journal
         self._signals = signals
         self._presence = presence.Presence()

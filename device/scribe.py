@@ -42,7 +42,7 @@ class Scribe:
         return Entry(Channel.CHECKIN, data, now, passage, kept)
 
 
-class Facts:
+class FactRecorder:
     """The one way by which a fact about the gate itself gets into the record. From any thread."""
 
     def __init__(self, journal: Journal, clock: Clock) -> None:

@@ -33,7 +33,7 @@ from device.edges.broker.announcements import About
 from device.edges.machine.health import resident_bytes
 from device.errors import GateError
 from device.gate import Gate, make_uplink, open_record
-from device.scribe import Facts
+from device.scribe import FactRecorder
 from device.verbs.status import read_status
 from device.workbench import foreign_codes, people
 from device.workbench.bench_eye import bench_eye
@@ -139,7 +139,7 @@ def _drained_per_s(events: int, confirm: str) -> float:
         for future in futures:
             future.result()
         started = time.monotonic()
-        uplink = make_uplink(config, record, About("0", "0", dict, dict), Facts(record.journal, record.clock))
+        uplink = make_uplink(config, record, About("0", "0", dict, dict), FactRecorder(record.journal, record.clock))
         if uplink is None:
             raise GateError("the stage has no broker")
         uplink.start()

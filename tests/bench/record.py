@@ -27,7 +27,7 @@ from device import config as configuration
 from device.core import sending
 from device.edges.broker.announcements import About
 from device.gate import make_uplink, open_record
-from device.scribe import Facts
+from device.scribe import FactRecorder
 from device.workbench.bench import _entry as entry
 from device.workbench.bench import machine
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
@@ -98,7 +98,7 @@ def gate(folder: Path, window: int) -> float:
         for future in [journal.record(entry(number, record.clock.reading())) for number in range(EVENTS)]:
             future.result()
         watching = Subscriber(up.port, EVENTS)
-        uplink = make_uplink(config, record, About("0", "0", dict, dict), Facts(record.journal, record.clock))
+        uplink = make_uplink(config, record, About("0", "0", dict, dict), FactRecorder(record.journal, record.clock))
         if uplink is None:
             raise SystemExit("the stage has no broker")
         stack.callback(uplink.close)

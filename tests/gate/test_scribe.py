@@ -12,7 +12,7 @@ from device.core.reasons import Reason
 from device.core.types import Assurance, Channel, ClockReading, Decision, Direction, Kind, Passage, Sign, Verdict
 from device.core.wire import ListInUse, Stop, Terms
 from device.judge import Judged
-from device.scribe import Facts, Scribe, terms_of
+from device.scribe import FactRecorder, Scribe, terms_of
 from device.workbench.stage import Stage
 from tests.fakes.clock import FakeClock
 from tests.fakes.journal import MemoryJournal
@@ -45,7 +45,7 @@ def test_a_fact_is_recorded_with_the_time_at_which_it_was_told() -> None:
     """On the audit channel; whoever needs it durable waits for what comes back."""
     clock = FakeClock()
     journal = MemoryJournal(clock, lambda *_: b"{}")
-    done = Facts(journal, clock).record(Stop())
+    done = FactRecorder(journal, clock).record(Stop())
     assert done.done()
     (entry,) = journal.entries
     assert (entry.channel, entry.data["what"], entry.at) == (Channel.AUDIT, "stop", clock.reading())
