@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.edges.machine.systemd import SystemdNotifier, under_systemd
-from device.errors import ConfigError, GateError
+from device.errors import ConfigError, GateError, LaptopOnly
+from device.laptop import WORKBENCH, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         verb: Callable[[argparse.Namespace], int] = options.call
         return verb(options)
-    except ConfigError as error:
+    except (ConfigError, LaptopOnly) as error:
         return _complain(error, USAGE)
     except GateError as error:
         return _complain(error, UNWELL)
@@ -87,14 +88,15 @@ def eye(options: argparse.Namespace) -> int:
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Everything on this machine."""
+    """Everything on this machine; on a laptop, not on a gate."""
+    need(WORKBENCH, "demo")
     from device.workbench.demo import run_demo
 
     return run_demo(seconds=options.seconds, frames=options.frames, as_json=options.json)
 
 
 def replay(options: argparse.Namespace) -> int:
-    """Decode and decide on image files or a video."""
+    """Decode and decide on image files, on a laptop also on a video."""
     from device.verbs.replay import run_replay
 
     if options.payload and under_systemd():
@@ -173,7 +175,8 @@ def renew(options: argparse.Namespace) -> int:
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Measure."""
+    """Measure; on a laptop, not on a gate."""
+    need(WORKBENCH, "bench")
     from device.workbench.bench import run_bench
 
     result = run_bench(options.part, options.events, options.people, options.photographs)

@@ -34,6 +34,10 @@ class MissingPackage(GateError, ImportError):
     """A part of the system is not installed. Install the named package and start again."""
 
 
+class LaptopOnly(GateError, ImportError):
+    """A gate's package holds what a gate needs, and this is not in it."""
+
+
 class DecoderBroken(GateError, RuntimeError):
     """The decoder misreads the bundled Vietnamese symbol, so it would mangle names. Install libzbar 0.23.1 or newer."""
 

@@ -8,14 +8,16 @@ has none.
 from __future__ import annotations
 
 from device.config import CameraSection
+from device.errors import ConfigError
 from device.eye.camera import Camera, Timer
+from device.laptop import VIDEO, VIDEO_IS_NOT_HERE, is_here
 
 
 def open_camera(section: CameraSection, timer: Timer | None = None) -> Camera:
     """The source that ``section`` names.
 
-    Raises CameraMissing, SourceUnreadable, or MissingPackage with the name of
-    the package that would bring it.
+    Raises CameraMissing, SourceUnreadable, MissingPackage with the name of the
+    package that would bring it, or ConfigError for a video where there is no player.
     """
     timer = timer or Timer()
     kind, _, path = section.source.partition(":")
@@ -24,6 +26,8 @@ def open_camera(section: CameraSection, timer: Timer | None = None) -> Camera:
 
         return FolderCamera(path, section, timer)
     if kind == "video":
+        if not is_here(VIDEO):
+            raise ConfigError(f"camera.source: {VIDEO_IS_NOT_HERE}")
         from device.eye.video import VideoCamera  # noqa: PLC0415 - only the source in use is loaded
 
         return VideoCamera(path, section, timer)

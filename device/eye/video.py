@@ -20,8 +20,6 @@ from device.eye.pictures import MAX_MEGAPIXELS
 if TYPE_CHECKING:
     import av
 
-SUFFIXES: Final = frozenset({".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".h264", ".mjpeg", ".ogv"})
-
 PLANAR_LUMA: Final = ("yuv4", "yuvj4", "nv12", "nv21", "gray", "yuva4")
 """Pixel formats, by the start of their name, whose first plane is luma of one byte a pixel. Names that end in le or be have two."""
 

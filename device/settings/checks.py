@@ -20,6 +20,7 @@ from device.edges.keys.signer import load_signing_key
 from device.edges.keys.trust_files import Signs, load_province, load_trust
 from device.edges.machine.files import read_site_key
 from device.errors import ConfigError, GateError, KeyUnusable
+from device.laptop import VIDEO, VIDEO_IS_NOT_HERE, is_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,7 +108,9 @@ def _lists(config: GateConfig) -> Iterator[ConfigFault]:
 
 def _source(config: GateConfig) -> Iterator[ConfigFault]:
     scheme, _, path = config.camera.source.partition(":")
-    if path and not os.access(path, os.R_OK):
+    if scheme == "video" and not is_here(VIDEO):
+        yield ConfigFault("camera.source", VIDEO_IS_NOT_HERE)
+    elif path and not os.access(path, os.R_OK):
         yield ConfigFault("camera.source", f"{path}: no such {'folder' if scheme == 'folder' else 'file'}, or not readable")
 
 

@@ -27,6 +27,7 @@ from device.eye.camera import BadFrame, Luma
 from device.eye.ladder import make_ladder
 from device.eye.pictures import list_pictures, read_image
 from device.judge import Judge
+from device.laptop import VIDEO, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ class Replay:
 
 
 def run_replay(path: Path, *, as_json: bool, payload: bool, full: bool, explained: Language | None = None) -> int:
-    """Print a line for each frame of ``path``. Raises SourceUnreadable when there is nothing to look at."""
+    """Print a line for each frame of ``path``. Raises SourceUnreadable without anything to look at, LaptopOnly for a video on a gate."""
     replay = Replay(payload=payload, full=full, explained=explained)
     show: Callable[[dict[str, Json]], str] = (lambda line: json.dumps(line, ensure_ascii=False)) if as_json else _sentence
     for name, frame in frames(path):
@@ -123,6 +124,7 @@ def _picture(path: Path) -> Luma | str:
 
 
 def _video(path: Path) -> Iterator[tuple[str, Luma | str]]:
+    need(VIDEO, f"replay {path}")
     from device.eye.video import iterate_video  # noqa: PLC0415 - its library is an extra, and large
 
     for item in iterate_video(path):

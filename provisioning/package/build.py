@@ -180,7 +180,7 @@ def _copy(root: Path, clean: Path) -> None:
     """What the wheel is made of, without whatever else lies about: caches would change its bytes."""
     clean.mkdir()
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
-    for name in ("device", "provisioning", "systemd"):
+    for name in ("device", "systemd"):
         shutil.copytree(root / name, clean / name, ignore=ignore)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / name, clean / name)

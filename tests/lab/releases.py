@@ -8,7 +8,7 @@ from typing import Final
 
 from provisioning.package.build import Source, build, source
 
-PARTS: Final = ("device", "provisioning", "systemd", "pyproject.toml", "README.md", "LICENSE")
+PARTS: Final = ("device", "systemd", "pyproject.toml", "README.md", "LICENSE")
 
 _START: Final = "    config = commissioned.load(config_path) if desired is None else desired.effective()\n"
 _FIRST: Final = "from __future__ import annotations\n"

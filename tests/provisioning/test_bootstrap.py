@@ -65,6 +65,13 @@ def test_packages_come_only_as_the_lock_names_them(machine: PretendMachine) -> N
     assert "--no-index --no-deps --no-build-isolation" in project
 
 
+def test_the_desks_command_is_made_beside_the_projects_own(machine: PretendMachine) -> None:
+    """No package has it, since a gate has no desk: it runs the desk's module with the environment's Python and the caller's arguments."""
+    machine.run()
+    run = machine.run("gate-provision", "site", "add", "--name", "Hoa Phượng")
+    assert run.calls[-1] == "python -P -m provisioning.cli site add --name Hoa Phượng"
+
+
 def test_the_second_run_only_looks(machine: PretendMachine) -> None:
     """When everything is there, one question to the interpreter is all that happens before the command."""
     machine.run()

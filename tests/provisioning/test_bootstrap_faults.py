@@ -208,6 +208,19 @@ def test_a_failing_link_is_done_again_alone(machine: PretendMachine) -> None:
     assert len(again.installed) == 1
 
 
+def test_a_command_that_cannot_be_written_is_named(machine: PretendMachine) -> None:
+    """And the environment does not count as made."""
+    machine.run()
+    command = machine.project / ".venv" / "bin" / "gate-provision"
+    command.unlink()
+    command.mkdir()
+    (machine.project / "pyproject.toml").write_text("[project]\n# changed\n", encoding="utf-8")
+    run = machine.run()
+    assert run.status == 1
+    assert f"{command} cannot be written." in run.err
+    assert machine.run().status == 1
+
+
 def test_an_environment_cut_short_is_made_anew(machine: PretendMachine) -> None:
     """A folder without the stamp, as after a power cut, is not taken for an environment."""
     (machine.project / ".venv" / "bin").mkdir(parents=True)

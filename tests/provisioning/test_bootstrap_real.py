@@ -37,5 +37,6 @@ def test_a_fresh_copy_becomes_a_working_project(tmp_path: Path) -> None:
     made = (copy / ".venv" / "bootstrap.stamp").stat().st_mtime_ns
     assert run() == ("", found)
     assert (copy / ".venv" / "bootstrap.stamp").stat().st_mtime_ns == made
-    helped = subprocess.run([copy / ".venv" / "bin" / "gate", "--help"], cwd=tmp_path, check=False, capture_output=True, text=True)
-    assert (helped.returncode, helped.stderr) == (0, "")
+    for name in ("gate", "gate-provision"):
+        helped = subprocess.run([copy / ".venv" / "bin" / name, "--help"], cwd=tmp_path, check=False, capture_output=True, text=True)
+        assert (helped.returncode, helped.stderr) == (0, "")

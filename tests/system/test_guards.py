@@ -9,12 +9,16 @@ import subprocess
 import sys
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from importlib import metadata
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel
 
 from device.config import GateConfig
@@ -31,6 +35,34 @@ REGISTRY_HOSTS: Final = (
 )
 MACHINE_PATHS: Final = ("/work" + "/main", "/farm" + "/in", ".." + "/shared", "/opt" + "/pypi", "/root" + "/.")
 
+LEFT_OUT: Final = ("device/workbench/", "device/eye/video.py")
+"""What of `device` a clone has and a gate has not."""
+
+ROOMS: Final = {
+    "device": 14,
+    "device/contract": 2,
+    "device/contract/schemas": 13,
+    "device/core": 30,
+    "device/core/credentials": 13,
+    "device/core/wire": 9,
+    "device/decisions": 16,
+    "device/edges": 1,
+    "device/edges/broker": 11,
+    "device/edges/certificate": 4,
+    "device/edges/eye": 3,
+    "device/edges/keys": 6,
+    "device/edges/lists": 3,
+    "device/edges/machine": 6,
+    "device/edges/orders": 5,
+    "device/edges/pins": 4,
+    "device/edges/record": 14,
+    "device/eye": 24,
+    "device/reference": 3,
+    "device/settings": 5,
+    "device/verbs": 6,
+}
+"""How many files of each folder a gate carries, documents and data too. Whoever adds one asks first whether a gate needs it."""
+
 FINDS_HOMES: Final = """
 import pathlib, sys
 for name in ("device", "provisioning"):
@@ -40,15 +72,14 @@ for name in ("device", "provisioning"):
 # What only a Pi has may be missing; then the module that needs it is passed over.
 IMPORTS_EVERYTHING: Final = """
 import importlib, pkgutil, sys
-import device, provisioning
-for package in (device, provisioning):
-    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        try:
-            importlib.import_module(module.name)
-        except ModuleNotFoundError as missing:
-            if missing.name not in ("lgpio", "picamera2", "libcamera"):
-                raise
-print(device.__file__, provisioning.__file__, sep="\\n")
+import device
+for module in pkgutil.walk_packages(device.__path__, "device."):
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("lgpio", "picamera2", "libcamera"):
+            raise
+print(device.__file__)
 """
 
 
@@ -158,46 +189,126 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_the_two_packages_whole_and_nothing_else(wheel: Path) -> None:
-    """Every file below `device` and `provisioning`, data too (score, symbol, contract), and no left-over of a tool."""
+def carried(wheel: Path) -> set[str]:
+    """The files of the wheel, without its papers and the units."""
     with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if ".dist-info/" not in name and ".data/" not in name}
-    assert held == {name for name in project_files() if name.startswith(("device/", "provisioning/"))}
+        return {name for name in archive.namelist() if ".dist-info/" not in name and ".data/" not in name}
+
+
+def test_the_wheel_holds_what_a_gate_needs_and_nothing_else(wheel: Path) -> None:
+    """Every file below `device` but workbench and video, data too (score, symbol, contract); no left-over of a tool, no `provisioning`."""
+    assert carried(wheel) == {name for name in project_files() if name.startswith("device/") and not name.startswith(LEFT_OUT)}
+
+
+def test_each_file_that_a_gate_carries_was_given_its_room(wheel: Path) -> None:
+    """A module that slips into the package is on every gate for years: whoever adds one says so in the table above."""
+    assert Counter(str(PurePosixPath(name).parent) for name in carried(wheel)) == ROOMS
+
+
+def test_the_package_has_one_command(wheel: Path) -> None:
+    """`gate-provision` needs what is not there."""
+    with zipfile.ZipFile(wheel) as archive:
+        (entry_points,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        assert archive.read(entry_points).decode() == "[console_scripts]\ngate = device.cli:main\n"
+
+
+def test_what_runs_on_a_gate_names_no_module_that_is_not_there(wheel: Path) -> None:
+    """Units, maintainer scripts, gate-switch and the image's recipe call modules by name, which no import check sees."""
+    modules = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in carried(wheel)}
+    places = ("systemd/", "provisioning/package/files/", "provisioning/image/")
+    on_a_gate = [(name, text) for name, text in texts() if name.startswith(places) and not name.endswith(".md")]
+    called = {(name, found) for name, text in on_a_gate for found in re.findall(r"\b(?:device|provisioning)(?:\.[a-z_]+)+", text)}
+    assert {found for _, found in called} >= {"device.eye.ladder", "device.eye.selfcheck"}
+    assert {(name, found) for name, found in called if found not in modules} == set()
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment outside the checkout that has the wheel, and borrows the dependencies of this one.
-
-    A line in a .pth file adds a folder, but does not obey the .pth files in it: the editable project stays out of reach.
-    """
+    """A gate's environment outside the checkout: the wheel, and of this environment's packages those alone that the wheel asks for."""
     home = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", str(home)], check=True)
     python = home / "bin" / "python"
     pip = [sys.executable, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(python)]
     subprocess.run([*pip, "install", "--no-index", "--no-deps", "--no-compile", str(wheel)], check=True, capture_output=True)
     (packages,) = home.glob("lib/python*/site-packages")
-    (packages / "borrowed.pth").write_text("\n".join(path for path in sys.path if path.endswith("-packages")) + "\n", encoding="utf-8")
+    for library in needed("gate-device"):
+        for top in {file.parts[0] for file in library.files or () if file.parts[0] not in {"..", "__pycache__"}}:
+            if not (packages / top).exists():
+                (packages / top).symlink_to(Path(str(library.locate_file(top))))
     return home
 
 
-def test_every_module_imports_from_the_wheel(installed: Path, tmp_path: Path) -> None:
-    """Outside the checkout each module is found and loads, without camera, pins or service manager."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    command = [str(installed / "bin" / "python"), "-W", "error", "-c", IMPORTS_EVERYTHING]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
+def needed(name: str) -> list[metadata.Distribution]:
+    """What the distribution ``name`` asks for on this machine, extras left out, and what that asks for."""
+    found: dict[str, metadata.Distribution] = {}
+    waiting = [name]
+    while waiting:
+        wanted = [Requirement(line) for line in metadata.requires(waiting.pop()) or ()]
+        names = {canonicalize_name(one.name) for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})}
+        waiting += names - found.keys()
+        found |= {one: metadata.distribution(one) for one in names}
+    return list(found.values())
+
+
+def answer(installed: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """What the installed program says, run in a folder that is not the project's."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    return subprocess.run(
+        [installed / "bin" / command[0], *command[1:]], cwd=folder, env=environment, check=False, capture_output=True, text=True
+    )
+
+
+def test_every_module_imports_with_nothing_but_a_gates_libraries(installed: Path, tmp_path: Path) -> None:
+    """Outside the checkout each module is found and loads, without camera, pins or service manager, and without a laptop's packages."""
+    done = answer(installed, tmp_path, "python", "-W", "error", "-c", IMPORTS_EVERYTHING)
     (packages,) = installed.glob("lib/python*/site-packages")
-    homes = [f"{packages}/{name}/__init__.py" for name in ("device", "provisioning")]
     assert done.stderr == ""
-    assert done.stdout.splitlines() == homes
+    assert done.stdout.splitlines() == [f"{packages}/device/__init__.py"]
+
+
+def test_each_library_that_a_gate_gets_is_used_by_the_gate(wheel: Path) -> None:
+    """What only the laptop needs stands in an extra: each dependency is imported by name in a module of the wheel."""
+    imported = re.compile(r"(?:^\s*(?:from|import) |import_module\(\")([A-Za-z_0-9]+)", re.MULTILINE)
+    used = {name for path in carried(wheel) if path.endswith(".py") for name in imported.findall((ROOT / path).read_text(encoding="utf-8"))}
+    asked = [Requirement(line) for line in metadata.requires("gate-device") or ()]
+    ours = {canonicalize_name(one.name) for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})}
+    brings = {
+        name: {module for module, names in metadata.packages_distributions().items() if name in map(canonicalize_name, names)}
+        for name in ours
+    }
+    assert {name for name, modules in brings.items() if not modules & used} == set()
 
 
 def test_the_installed_command_answers(installed: Path, tmp_path: Path) -> None:
     """`gate --help` lists the verbs that other programs rely on."""
-    done = subprocess.run([installed / "bin" / "gate", "--help"], cwd=tmp_path, check=False, capture_output=True, text=True)
+    done = answer(installed, tmp_path, "gate", "--help")
     assert (done.returncode, done.stderr) == (0, "")
     verbs = ("run", "eye", "demo", "replay", "check-config", "events", "status", "selftest", "bench")
     assert [verb for verb in verbs if not re.search(rf"^\s+{verb}\b", done.stdout, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("words", ["demo", "demo --json", "bench", "bench eye", "replay film.mp4"])
+def test_what_lives_on_a_laptop_says_so_on_a_gate(installed: Path, tmp_path: Path, words: str) -> None:
+    """Where it runs and by which command, on standard error; as for any usage that cannot be, exit code 2."""
+    (tmp_path / "film.mp4").touch()
+    done = answer(installed, tmp_path, "gate", *words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    verb = words.removesuffix(" --json").removesuffix(" eye")
+    sentence = f"gate: `gate {verb}` runs on a laptop: `provisioning/bootstrap gate {verb}` in a clone of the project\n"
+    assert done.stderr == f"{sentence}  A gate's package holds what a gate needs, and this is not in it.\n"
+
+
+@pytest.mark.parametrize("words", ["check-config gate.toml", "eye --config gate.toml"])
+def test_a_gate_whose_configuration_names_a_video_is_told_the_key(installed: Path, tmp_path: Path, words: str) -> None:
+    """Before anything starts, and from an eye that is started all the same: a configuration that no waiting cures ends with 2."""
+    (tmp_path / "film.mp4").touch()
+    (tmp_path / "site.key").write_text("0" * 64)
+    text = '[gate]\nid = "gate-1"\nsite = "site-1"\n[privacy]\nsite_key = "site.key"\n[camera]\nsource = "video:film.mp4"\n'
+    (tmp_path / "gate.toml").write_text(text)
+    done = answer(installed, tmp_path, "gate", *words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "camera.source: a gate plays no videos: name `picamera2` or `folder:PATH`" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 HEAVY: Final = ("numpy", "PIL", "pyzbar", "zxingcpp", "picamera2", "libcamera", "segno", "rich", "av", "pip", "asyncio")
