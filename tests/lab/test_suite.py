@@ -76,7 +76,7 @@ def test_a_card_before_real_libcamera_lights_a_lamp_and_reaches_the_province(ins
     for number, person in enumerate(people.people(CARDS, people.seeded(5))):
         frame = scene([people.citizen_card(person)], Pose(px_per_module=4), noise, (1280, 720))
         (pictures / f"{number}.luma").write_bytes(frame.tobytes())
-    # The stage and the collector are in no gate's package: here the clone's own tree stands in the wheel's place, on the package's libraries.
+    # Stage and collector are in no gate's package: here the clone's tree stands in the wheel's place, on the package's libraries.
     tree = {source().root / name: f"/lab/{name}" for name in ("device", "provisioning")}
     room = installed.copy(tmp_path / "copy", {pictures: "/pictures", TESTS: "/lab/tests", **tree})
     command = "mkdir -p /root/scratch && cd /lab && exec /opt/gate/current/bin/python -m tests.lab.seen_and_said /pictures /root/scratch"
