@@ -6,11 +6,13 @@ import base64
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from device.cli import main
+from device.eye.camera import Luma
 from device.workbench import foreign_codes, people
 from device.workbench.scenes import Pose, scene
 
@@ -115,3 +117,40 @@ def test_people_read_sentences_in_vietnamese_and_english(folder: Path, capsys: p
     assert "2-two.png: reject: payment: Đây là mã thanh toán" in out.out
     assert "4-empty.jpg: nothing read" in out.out
     assert "2 accept, 1 error, 3 frames, 1 reject" in out.err
+
+
+def film(path: Path, *pictures: Luma) -> None:
+    """A video of these frames."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=15)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = pictures[0].shape
+        stream.pix_fmt = "gray"
+        for picture in pictures:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def test_on_a_laptop_a_video_is_looked_at_frame_by_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each frame has its number in its name; what is no video is an error with its name and exit code 1."""
+    card = scene([people.citizen_card(PERSON)], Pose(px_per_module=4), np.random.default_rng(1), (640, 480))
+    film(tmp_path / "film.mkv", np.full_like(card, 128), card)
+    empty, seen = lines(capsys, str(tmp_path / "film.mkv"))
+    assert (empty["frame"], empty["codes"]) == ("film.mkv#0", [])
+    assert seen["frame"] == "film.mkv#1"
+    assert seen["codes"] == [{"kind": "citizen_card", "outcome": "accept", "reason": "accepted"}]
+    (tmp_path / "text.mkv").write_text("no video")
+    assert main(["replay", str(tmp_path / "text.mkv")]) == 1
+    assert "text.mkv: not a video" in capsys.readouterr().err
+
+
+def test_on_a_gate_a_video_is_not_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing to play it is there: exit code 2, and where it is."""
+    monkeypatch.setattr("device.laptop.is_here", lambda _: False)
+    (tmp_path / "film.mp4").touch()
+    assert main(["replay", str(tmp_path / "film.mp4")]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"`provisioning/bootstrap gate replay {tmp_path / 'film.mp4'}` in a clone of the project" in err
