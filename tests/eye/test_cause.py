@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from device.core.types import Box, Cause
 from device.eye.cause import Explained, explain_region, explain_unread
 from device.eye.decoder import Unread, ZbarDecoder
-from device.eye.finders import finders
 from device.eye.ladder import Ladder, make_ladder
 from device.eye.sieve import regions
 from device.workbench.lens import Lens
@@ -86,22 +83,10 @@ def test_print_and_rooms_are_no_codes() -> None:
             assert [explain_region(frame, place) for place in regions(frame)] == [None] * len(regions(frame))
 
 
-def test_finder_patterns_are_found_at_every_turn_and_also_light_on_dark() -> None:
-    """At 40 degrees one code of eleven shows more of something else."""
-    view = Pose(px_per_module=3.5, contrast=0.7, noise=3)
-    right = 0
-    for turn, inverted in [*((turn, False) for turn in range(0, 360, 40)), (0, True), (90, True)]:
-        held = replace(view, turn_deg=turn, inverted=inverted, look=Carriage.BADGE)
-        found = finders(scene([PERSONS[0]], held, np.random.default_rng(turn), (640, 480)))
-        right += len(found) >= 2 and 3.0 < found[0].module < 3.5 * 1.5
-    assert right >= 10
-
-
 @pytest.mark.parametrize("shape", [(0, 0), (1, 1), (3, 500), (500, 3), (2000, 2000)])
 def test_no_picture_is_too_strange(shape: tuple[int, int]) -> None:
     """Nothing to find, and corners that make no sense."""
     noise = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    finders(noise)
     if noise.size:
         explain_region(noise, Box(0, 0, shape[1], shape[0]))
         explain_unread(noise, Unread(((-9, -9), (9999, 4), (5, 5), (0, 0)), 21))
