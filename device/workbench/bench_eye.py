@@ -70,6 +70,18 @@ class ReadingScore:
     wrong: int = 0
     cpu_ms: list[float] = field(default_factory=list)
 
+    def hold_up(self, payload: bytes, frames: Iterable[Luma], read: Read) -> None:
+        """One code more, frame after frame until it is read."""
+        self.codes += 1
+        for number, frame in enumerate(frames):
+            found, spent = _timed(read, frame)
+            self.cpu_ms.append(spent)
+            self.wrong += sum(one != payload for one in found)
+            if payload in found:
+                self.first += number == 0
+                self.read += 1
+                return
+
     def row(self) -> dict[str, Json]:
         """For the report: shares in percent, CPU time a frame."""
         share = 100 / max(1, self.codes)
@@ -161,21 +173,8 @@ def _scores(held: Held) -> dict[str, Json]:
     scores = {name: ReadingScore() for name in ("eye", *others)}
     for payload, frames in held:
         for name, score in scores.items():
-            _judge(score, _live(make_ladder()) if name == "eye" else others[name], payload, frames)
+            score.hold_up(payload, frames, _live(make_ladder()) if name == "eye" else others[name])
     return {name: score.row() for name, score in scores.items()}
-
-
-def _judge(score: ReadingScore, read: Read, payload: bytes, frames: Iterable[Luma]) -> None:
-    """Frame after frame until it is read."""
-    score.codes += 1
-    for number, frame in enumerate(frames):
-        found, spent = _timed(read, frame)
-        score.cpu_ms.append(spent)
-        score.wrong += sum(one != payload for one in found)
-        if payload in found:
-            score.first += number == 0
-            score.read += 1
-            return
 
 
 def _cards(count: int) -> dict[str, Json]:
