@@ -87,14 +87,16 @@ def test_in_a_terminal_lamps_tone_answers_and_counts_are_drawn(capsys: pytest.Ca
     beat = Beat(frames=321, skipped=0, empty=0, read=0, taken_ns=0, cpu_ms=0)
     with Screen(quiet=False) as screen:
         follow(screen, Counted(last=ACCEPTED, tally=Tally(decisions=12, accepted=11, rejected=1, recorded=12), beat=beat))
-        screen.lamps(snapshot(Sign.READY, 1, Lamp.BLUE))
+        screen.lamps(snapshot(Sign.REJECT, 1, Lamp.RED))
         screen.lamps(snapshot(Sign.REFER, 2, Lamp.AMBER))
+        screen.lamps(snapshot(Sign.READY, 3, Lamp.BLUE))
         for number in range(KEPT - 1):
-            screen.lamps(snapshot(Sign.ACCEPT_IN, 3 + number, Lamp.GREEN, tone_hz=2000))
+            screen.lamps(snapshot(Sign.ACCEPT_IN, 4 + number, Lamp.GREEN, tone_hz=2000))
         screen.refresh()
     picture = capsys.readouterr().out
     assert "gate demo" in picture
     assert "2000 Hz" in picture
     assert "321 frames   12 decisions   11 accepted   1 rejected   12 recorded" in picture
-    assert picture.count("xin gặp người trực") >= 1
+    assert "xin gặp người trực" in picture
+    assert "không nhận mã này" not in picture
     assert "sẵn sàng" not in picture
