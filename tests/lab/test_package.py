@@ -64,6 +64,19 @@ def test_it_installs_without_network_beside_apts_own_numpy(folder: Path, package
     print(f"installed in {took:.1f} s, {size} MiB in /opt/gate")  # noqa: T201 - the figures for the record
 
 
+@pytest.mark.parametrize("words", [["demo"], ["bench", "start"], ["replay", "/root/film.mp4"]])
+def test_what_lives_on_a_laptop_says_so_on_an_installed_gate(installed: Folder, tmp_path: Path, words: list[str]) -> None:
+    """One sentence and exit code 2; the desk's program is not there at all."""
+    gate = installed.copy(tmp_path / "copy", {})
+    gate.run(["touch", "/root/film.mp4"])
+    said = gate.run(["gate", *words], check=False)
+    assert said.returncode == 2
+    assert said.stdout.startswith("gate: `gate ")
+    assert "`provisioning/bootstrap gate " in said.stdout
+    look = "ls /opt/gate/current/bin/gate-provision /opt/gate/current/lib/python3*/site-packages/provisioning"
+    assert gate.run(["sh", "-c", f"{look} 2>/dev/null"], check=False).stdout == ""
+
+
 @pytest.mark.parametrize("after_s", [0.4, 1.0, 2.0, 3.5])
 def test_an_installation_cut_off_anywhere_is_finished_by_the_next_try(folder: Path, packages: Path, tmp_path: Path, after_s: float) -> None:
     """As after a power cut: everything dies at once. Until then no version is current; afterwards it is whole."""

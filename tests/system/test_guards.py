@@ -39,7 +39,7 @@ LEFT_OUT: Final = ("device/workbench/", "device/eye/video.py")
 """What of `device` a clone has and a gate has not."""
 
 ROOMS: Final = {
-    "device": 14,
+    "device": 15,
     "device/contract": 2,
     "device/contract/schemas": 13,
     "device/core": 30,
@@ -47,7 +47,7 @@ ROOMS: Final = {
     "device/core/wire": 9,
     "device/decisions": 16,
     "device/edges": 1,
-    "device/edges/broker": 11,
+    "device/edges/broker": 13,
     "device/edges/certificate": 4,
     "device/edges/eye": 3,
     "device/edges/keys": 6,
