@@ -35,7 +35,7 @@ def test_the_stages_of_a_decision_are_measured_from_frame_to_lamp(monkeypatch: p
     stages = bench.bench_stages()
     assert stages["decisions"] == 4
     parts = ("decode_ms", "link_ms", "decide_ms", "record_ms", "signal_ms")
-    assert all(0 <= stages[part]["p50"] <= stages["frame_to_lamp_ms"]["max"] for part in parts)
+    assert all(0 <= stages[part]["p50"] <= stages["frame_to_lamp_ms"]["p50"] for part in parts)
 
 
 @pytest.mark.parametrize("part", ["start", "idle"])
