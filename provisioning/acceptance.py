@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import sqlite3
@@ -20,7 +19,9 @@ from sqlalchemy import select
 
 from device.core import wire
 from device.edges.keys.signer import verify
-from provisioning.desk.errors import Refused
+from provisioning.common import times
+from provisioning.common.errors import Refused
+from provisioning.common.signing import signed
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Gate
 
@@ -68,14 +69,13 @@ class JudgedGate:
             "site": self.gate.site,
             "lane": self.gate.lane,
             "by": by,
-            "time": wire.time_text(int(at.timestamp()) * 1_000_000_000),
+            "time": times.on_the_wire(at),
             "well": self.well,
             "version": self.report.version,
             "report": self.digest,
             "lines": [asdict(line) for line in self.lines],
         }
-        body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
-        return wire.with_signature(body, base64.b64encode(key.sign(body)).decode())
+        return signed(told, key)
 
 
 def read_report(path: Path, gate: Gate, registry: Registry, now: datetime) -> tuple[wire.SelftestReport, str]:

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import typer
 
-from provisioning.desk.catalogue import Lang, words
-from provisioning.desk.desk import Desk, Settings
-from provisioning.desk.errors import Refused
+from provisioning.common.catalogue import Lang, words
+from provisioning.common.errors import Refused
+from provisioning.desk import Desk, Settings
 from provisioning.verbs.acceptance import Acceptances
 from provisioning.verbs.cards import Cards, Papers
 from provisioning.verbs.fleet import Fleet

@@ -10,18 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, TypedDict
 
-from fontTools.ttLib import TTFont
-
-from provisioning.authority.authority import Purpose
-from provisioning.desk.desk import Desk
-from provisioning.desk.errors import Refused
-from provisioning.paper.sheets import typefaces
+from provisioning.authority.keys import Purpose
+from provisioning.common.errors import Refused
+from provisioning.desk import Desk
+from provisioning.paper.style import missing_letters, typefaces
 
 OLDEST_PYTHON: Final = (3, 11)
 RELEASED_S: Final = 1_795_737_600
 """27 November 2026: no clock is right that is before it."""
 LEAST_FREE_MIB: Final = 500
-LETTERS: Final = "ăâđêôơưĂÂĐÊÔƠƯàảãáạằẳẵắặầẩẫấậèẻẽéẹềểễếệìỉĩíịòỏõóọồổỗốộờởỡớợùủũúụừửữứựỳỷỹýỵ"
 
 
 class Check(TypedDict):
@@ -82,7 +79,7 @@ def _root_key(desk: Desk) -> tuple[str, str]:
 
 def _typeface(_: Desk) -> tuple[str, str]:
     for path in typefaces().values():
-        missing = [letter for letter in LETTERS if ord(letter) not in TTFont(path)["cmap"].getBestCmap()]
+        missing = missing_letters(path)
         if missing:
-            return "fail", f"{path.name}: {''.join(missing)}"
+            return "fail", f"{path.name}: {missing}"
     return "pass", "DejaVu Sans"

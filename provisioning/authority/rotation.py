@@ -20,12 +20,14 @@ from typing import Final
 from sqlalchemy import func, select
 
 from device.edges.machine.files import replace_durably, sync_folder
-from provisioning.authority.authority import FORMER, ISSUERS, NEXT, PUBLIC, Authority, Purpose, make_issuers
-from provisioning.desk.errors import Refused
+from provisioning.authority.authority import FORMER, NEXT, Authority
+from provisioning.authority.creation import make_issuers
+from provisioning.authority.keys import ISSUERS, Purpose
+from provisioning.common import times
+from provisioning.common.errors import Refused
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import CERTIFIED, Certificate, Gate
 
-ROOT_FILE: Final = "root.pem"
 _FILES: Final = tuple(
     f"{purpose}.{part}.pem"
     for purpose in (Purpose.ROOT, *ISSUERS)
@@ -65,7 +67,7 @@ def behind(registry: Registry, since: datetime) -> Sequence[str]:
     """The working gates whose newest certificate was issued before."""
     newest = select(Certificate.gate, func.max(Certificate.starts)).group_by(Certificate.gate)
     with registry.change() as session:
-        starts = {gate: _aware(start) for gate, start in session.execute(newest)}
+        starts = {gate: times.aware(start) for gate, start in session.execute(newest)}
         gates = session.scalars(select(Gate.id).where(Gate.state.in_(CERTIFIED)).order_by(Gate.id)).all()
     # Certificates begin an hour before they are made, at a whole second.
     return [gate for gate in gates if gate not in starts or starts[gate].timestamp() + 3600 < int(since.timestamp())]
@@ -91,7 +93,7 @@ def _introduce(authority: Authority, name: str, passphrase: str) -> None:
     growing = authority.folder / f"{NEXT}.new"
     shutil.rmtree(growing, ignore_errors=True)
     growing.mkdir(mode=0o700)
-    make_issuers(growing, name, authority.lock(passphrase), datetime.now(UTC).replace(microsecond=0))
+    make_issuers(growing, name, authority.lock(passphrase), times.now())
     growing.rename(authority.folder / NEXT)
     sync_folder(authority.folder)
 
@@ -118,14 +120,10 @@ def _switch(folder: Path) -> None:
 def _publish(authority: Authority) -> None:
     folder = authority.folder
     roots = [path.read_bytes() for path in (folder / one / "root.cert.pem" for one in ("", NEXT, FORMER)) if path.exists()]
-    replace_durably(folder / PUBLIC / ROOT_FILE, b"".join(roots), mode=0o644)
+    replace_durably(authority.root_file, b"".join(roots), mode=0o644)
 
 
 def _since(authority: Authority, phase: RotationPhase) -> datetime:
     if phase is RotationPhase.RETIRE:
         return datetime.fromtimestamp((authority.folder / FORMER).stat().st_mtime, UTC)
     return datetime.fromtimestamp((authority.folder / NEXT).stat().st_mtime, UTC)
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from device.edges.machine.files import replace_durably
 from provisioning.broker import mosquitto
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import GONE
 

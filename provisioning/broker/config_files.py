@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from provisioning.authority.authority import Authority, Purpose, leaf
+from provisioning.authority.authority import Authority
+from provisioning.authority.certificates import BEHIND, leaf, pem
+from provisioning.authority.keys import Purpose
 from provisioning.broker import mosquitto
-from provisioning.desk.errors import Refused
+from provisioning.common import times
+from provisioning.common.errors import Refused
 
 SERVICE_DAYS: Final = 365
 GATES_PORT: Final = 8883
@@ -26,13 +29,13 @@ def service(authority: Authority, passphrase: str, name: str, hosts: Sequence[st
     # A client may not be called like a gate or a claim; a server is known by its hosts.
     if not name.isascii() or not name.replace("-", "").isalnum() or (not hosts and name.startswith(("g", "claim-"))):
         raise Refused("E147", name=name)
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = times.now()
     key = ec.generate_private_key(ec.SECP256R1())
     above = authority.certificate(Purpose.SERVICES)
-    valid = (now - timedelta(hours=1), now + timedelta(days=SERVICE_DAYS))
-    made = leaf(name, key.public_key(), above, authority.key(Purpose.SERVICES, passphrase), valid, hosts=hosts)
+    valid = (now - BEHIND, now + timedelta(days=SERVICE_DAYS))
+    made = leaf(name, key.public_key(), above, authority.issuer_key(Purpose.SERVICES, passphrase), valid, hosts=hosts)
     return {
-        f"{name}.cert.pem": b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (made, above)),
+        f"{name}.cert.pem": pem(made, above),
         f"{name}.key.pem": key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     }
 

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from provisioning.authority.authority import Authority, Purpose
+from provisioning.authority.authority import Authority
+from provisioning.authority.keys import Purpose
 from provisioning.broker.config_files import GATES_PORT, service
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 from provisioning.registry.tables import GONE, Gate, GateState
 
 LEAST_NODES: Final = 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 
 MARKS: Final = ("config.txt", "cmdline.txt")
 KERNELS: Final = ("kernel8.img", "kernel_2712.img")

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import yaml
 
-from provisioning.desk.errors import Refused
-from provisioning.registry.spreadsheets import Network
+from provisioning.common.errors import Refused
+from provisioning.registry.sites import Network
 from provisioning.registry.tables import Gate
 
 FOLDER: Final = "gate"

@@ -11,23 +11,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias, get_args
 
 from device.core import wire
 from device.edges.certificate.enrol import MANIFEST
 from provisioning.authority.authority import Authority
 from provisioning.card import seed
 from provisioning.card.boot import BootPartition
-from provisioning.desk.errors import Refused
-from provisioning.desk.plan import Step
+from provisioning.common.errors import Refused
+from provisioning.common.plan import Step
 from provisioning.enrolment.claims import Enrolment, bundle
 from provisioning.registry.registry import Registry
-from provisioning.registry.spreadsheets import Network
+from provisioning.registry.sites import Network
 from provisioning.registry.tables import Gate, GateState
 
 FIRST_BOOT: Final = Path(__file__).with_name("first-boot.sh")
 PACKAGE_LIMIT_BYTES: Final = 256 << 20
 _KEY_KINDS: Final = ("ssh-ed25519 ", "ecdsa-sha2-nistp256 ", "ssh-rsa ", "sk-ssh-ed25519@openssh.com ")
+
+
+Form: TypeAlias = Literal["cloud-init", "firstrun"]
+FORMS: Final[tuple[Form, ...]] = get_args(Form)
+"""What starts everything on the first boot: cloud-init, or the script of an older Raspberry Pi OS."""
+
+
+def form_of(text: str) -> Form:
+    """The form that somebody named. Raises Refused (E133)."""
+    found = next((form for form in FORMS if form == text), None)
+    if found is None:
+        raise Refused("E133", value=f"--form {text}", why=" | ".join(FORMS))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +50,7 @@ class Card:
     gate: Gate
     boot: Path
     enrolment: Enrolment
-    form: Literal["cloud-init", "firstrun"] = "cloud-init"
+    form: Form = "cloud-init"
     ssh_keys: tuple[str, ...] = ()
     package: Path | None = None
     wifi_password: str | None = None
@@ -92,6 +105,14 @@ def steps(card: Card, registry: Registry, authority: Authority, passphrase: str)
     plan.append(Step("step.card_write", {"path": card.boot, "form": card.form}, rest))
     plan.append(Step("step.card_state", {"id": card.gate.id}, partial(registry.move, card.gate.id, GateState.WRITTEN)))
     return plan
+
+
+def ssh_keys(path: Path) -> tuple[str, ...]:
+    """The public keys in a file, one a line. Raises Refused (E152)."""
+    try:
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused("E152", key=path) from error
 
 
 def _package(path: Path) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import secrets
@@ -17,12 +16,16 @@ from sqlalchemy import func, select, update
 
 from device.core import wire
 from device.edges.certificate.enrol import CLAIM_CERT, CLAIM_KEY, CONFIG, MANIFEST, PROVINCE, ROOT
-from provisioning.authority.authority import PUBLIC, Authority, Purpose, leaf
-from provisioning.desk.errors import Refused
+from provisioning.authority.authority import ROOT_FILE, TRUST_FILE, Authority
+from provisioning.authority.certificates import BEHIND, leaf, pem
+from provisioning.authority.keys import Purpose
+from provisioning.common import times
+from provisioning.common.errors import Refused
+from provisioning.common.signing import signed
+from provisioning.places.site_policy import DEFAULT_POLICY
+from provisioning.registry.gates import BOARDS
 from provisioning.registry.registry import Registry
-from provisioning.registry.spreadsheets import BOARDS
 from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState, Site
-from provisioning.remote.site_policy import DEFAULT_POLICY
 
 CLAIM_DAYS: Final = 14
 """A card that was not put into a gate by then is worth nothing."""
@@ -95,48 +98,43 @@ def bundle(
         raise Refused("E150", id=gate.id)
     if gate.state == GateState.REVOKED:
         _refuse_while_certified(registry, gate.id)
-    now = datetime.now(UTC).replace(microsecond=0) if now is None else now
+    now = times.now() if now is None else now
     expires = now + timedelta(days=CLAIM_DAYS)
     name = f"{wire.CLAIM_PREFIX}{gate.id}-{secrets.token_hex(4)}"
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate(Purpose.CLAIMS)
-    made = leaf(name, key.public_key(), issuer, authority.key(Purpose.CLAIMS, passphrase), (now - timedelta(hours=1), expires))
-    public = {one: (authority.folder / PUBLIC / one).read_bytes() for one in (ROOT, PROVINCE, "seal.pem", "trust.json")}
-    chain = [one.public_bytes(serialization.Encoding.PEM) for one in (made, issuer)]
-    files = {**public, CONFIG: configuration(registry.site(gate.site), gate, enrolment).encode(), CLAIM_CERT: b"".join(chain)}
+    made = leaf(name, key.public_key(), issuer, authority.issuer_key(Purpose.CLAIMS, passphrase), (now - BEHIND, expires))
+    public = {ROOT: ROOT_FILE, **{one: one for one in (PROVINCE, "seal.pem", TRUST_FILE)}}
+    files = {name: authority.public(one) for name, one in public.items()}
+    files |= {CONFIG: configuration(registry.site(gate.site), gate, enrolment).encode(), CLAIM_CERT: pem(made, issuer)}
     told = {
         "type": "vn.gate.bundle.v1",
         "gate": gate.id,
         "claim": name,
-        "issued": _time(now),
-        "expires": _time(expires),
+        "issued": times.on_the_wire(now),
+        "expires": times.on_the_wire(expires),
         "enrol_host": enrolment.host,
         "enrol_port": enrolment.port,
         "files": {one: hashlib.sha256(content).hexdigest() for one, content in sorted(files.items())},
     }
-    body = json.dumps(told, separators=(",", ":")).encode()
-    manifest = wire.with_signature(body, base64.b64encode(authority.signer(Purpose.ORDERS, passphrase).sign(body)).decode())
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    manifest = signed(told, authority.signer(Purpose.ORDERS, passphrase))
+    own = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     row = Claim(name=name, gate=gate.id, state=ClaimState.OPEN, issued=now, expires=expires, key="", chain="", board="")
     with registry.change() as session:
         session.execute(update(Claim).where(Claim.gate == gate.id, Claim.state != ClaimState.BURNT).values(state=ClaimState.VOID))
         session.add(row)
     # The manifest comes last: a card without it is not finished.
-    return {**files, CLAIM_KEY: pem, MANIFEST: manifest}
+    return {**files, CLAIM_KEY: own, MANIFEST: manifest}
 
 
 def _refuse_while_certified(registry: Registry, gate: str) -> None:
     """The broker's list knows names, not certificates: with a new card, whoever took the old one would be let in again."""
     with registry.change() as session:
         ends = session.scalar(select(func.max(Certificate.ends)).where(Certificate.gate == gate))
-    if ends is not None and ends.replace(tzinfo=ends.tzinfo or UTC) > datetime.now(UTC):
+    if ends is not None and times.aware(ends) > datetime.now(UTC):
         raise Refused("E189", id=gate, date=f"{ends:%Y-%m-%d}")
 
 
 def _text(text: str) -> str:
     """A TOML basic string; JSON's escapes are TOML's, but for the slash, which JSON does not escape by itself."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def _time(moment: datetime) -> str:
-    return wire.time_text(int(moment.timestamp()) * 1_000_000_000)

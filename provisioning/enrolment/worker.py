@@ -26,7 +26,9 @@ from device.edges.broker.kept_line import TURN_S, KeptLine
 from device.edges.broker.values import Arrived, Connected, Ended, Event, Peer, Publication, Subscription
 from device.edges.keys.certificate_chain import BadChain, check_chain_to
 from device.edges.keys.signer import verify
+from provisioning.common import times
 from provisioning.enrolment.issuing import Issuer, IssuerFailed
+from provisioning.registry.certificates import row_of
 from provisioning.registry.registry import FORWARD, Registry
 from provisioning.registry.tables import CERTIFIED, Audit, Certificate, Claim, ClaimState, Gate, GateState
 
@@ -87,11 +89,11 @@ class EnrolmentDesk:
                 session.add(_audit(gate.id, wrong or "bad_request", {"claim": claim, "board": request.board}))
                 return self._refused(claim, request, der, wrong or "bad_request")
             if row.state == ClaimState.OPEN:
-                chain = self._certified(gate.id, der, key)
+                chain = self._certified(gate.id, key)
                 row.state, row.key, row.board = ClaimState.ISSUED, _digest(key), request.board
                 row.chain = "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in chain)
                 gate.state, gate.changed = GateState.ENROLLED, now
-                session.add(_certificate(gate.id, chain))
+                session.add(row_of(gate.id, chain))
                 session.add(_audit(gate.id, "issued", {"claim": claim, "serial": f"{chain[0].serial_number:x}"}))
             chain = x509.load_pem_x509_certificates(row.chain.encode())
             site = gate.site
@@ -116,15 +118,15 @@ class EnrolmentDesk:
                 return self._refused(name, request, der, wrong or "bad_request")
             chain: Sequence[x509.Certificate] = next((one for one in held if one[0].public_key() == key), ())
             if not chain:
-                chain = self._certified(name, der, key)
-                session.add(_certificate(name, chain))
+                chain = self._certified(name, key)
+                session.add(row_of(name, chain))
                 session.add(_audit(name, "issued", {"renewal": "issued", "serial": f"{chain[0].serial_number:x}"}))
             site = gate.site
         return self._issued(request, der, key, chain, site)
 
-    def _certified(self, gate: str, der: bytes, key: ec.EllipticCurvePublicKey) -> Sequence[x509.Certificate]:
+    def _certified(self, gate: str, key: ec.EllipticCurvePublicKey) -> Sequence[x509.Certificate]:
         """A new certificate that the gate itself will take. Raises IssuerFailed."""
-        chain = self.issuer.issue(gate, x509.load_der_x509_csr(der))
+        chain = self.issuer.issue(gate, key)
         try:
             check_chain_to(self.roots, gate, key, chain, time.time())
         except BadChain as error:
@@ -152,7 +154,7 @@ class EnrolmentDesk:
             return "claim_used" if row.state == ClaimState.BURNT else "claim_void"
         if row.state == ClaimState.ISSUED:
             return None if row.key == _digest(key) else "claim_used"
-        if now > _aware(row.expires):
+        if now > times.aware(row.expires):
             return "claim_expired"
         return None if GateState.ENROLLED in FORWARD[GateState(gate.state)] else "not_expected"
 
@@ -265,20 +267,5 @@ def _decoded(csr: str | None) -> bytes:
         return b""
 
 
-def _certificate(gate: str, chain: Sequence[x509.Certificate]) -> Certificate:
-    return Certificate(
-        serial=f"{chain[0].serial_number:x}",
-        gate=gate,
-        starts=chain[0].not_valid_before_utc,
-        ends=chain[0].not_valid_after_utc,
-        pem="".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in chain),
-    )
-
-
 def _audit(gate: str, outcome: str, facts: dict[str, str]) -> Audit:
     return Audit(at=datetime.now(UTC), who=WORKER, verb="enrol", subject=gate, outcome=outcome[:16], facts=facts)
-
-
-def _aware(moment: datetime) -> datetime:
-    """SQLite gives times back without their zone, which is UTC."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
-
-import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from provisioning.fleet.summary import SILENT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Form: TypeAlias = Literal["svg", "png"]
 
@@ -32,7 +30,7 @@ _ROW_INCHES: Final = 0.27
 def rollout(rows: Mapping[str, Mapping[str, int]], names: Mapping[str, str], legend: Mapping[str, str], form: Form) -> bytes:
     """Bars by state, the largest rows on top."""
     shown = list(rows.items())[:MOST_ROWS]
-    figure = Figure(figsize=(8.0, 1.0 + _ROW_INCHES * max(1, len(shown))), layout="constrained")
+    figure = _figure(1.0 + _ROW_INCHES * max(1, len(shown)))
     axes = figure.add_subplot()
     labels = [names.get(row, row) for row, _ in shown]
     left = [0] * len(shown)
@@ -53,7 +51,7 @@ def rollout(rows: Mapping[str, Mapping[str, int]], names: Mapping[str, str], leg
 
 def people(hours: Mapping[datetime, tuple[int, int]], legend: Sequence[str], form: Form) -> bytes:
     """In above the line, out below."""
-    figure = Figure(figsize=(8.0, 2.6), layout="constrained")
+    figure = _figure(2.6)
     axes = figure.add_subplot()
     moments = list(hours)
     axes.bar(range(len(moments)), [hours[moment][0] for moment in moments], color="#2e8b57", label=legend[0])
@@ -68,7 +66,18 @@ def people(hours: Mapping[datetime, tuple[int, int]], legend: Sequence[str], for
     return _drawn(figure, form)
 
 
+def _figure(inches: float) -> Figure:
+    """Eight inches wide, and so many high."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - half a second, when something is drawn
+
+    return Figure(figsize=(8.0, inches), layout="constrained")
+
+
 def _drawn(figure: Figure, form: Form) -> bytes:
+    import matplotlib as mpl  # noqa: PLC0415 - as for the figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - the same
+    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415 - the same
+
     out = io.BytesIO()
     # Letters stay letters: a page is smaller so, and can be searched. Without a date the same figures give the same bytes.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gate", "font.family": "DejaVu Sans"}):

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 
 from device.core.wire import CHECKIN_TYPE, topics
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Gate, Site
 

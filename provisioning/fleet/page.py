@@ -7,9 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from provisioning.desk.catalogue import Lang, words
+from provisioning.common.catalogue import Lang, words
 from provisioning.fleet import charts
 from provisioning.fleet.known import HERE
 from provisioning.fleet.summary import LISTED, SILENT, STATES, Figures
@@ -21,6 +19,8 @@ FOLDER: Final = Path(__file__).parent
 
 def page(figures: Figures) -> bytes:
     """The whole file."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - loaded when the page is made
+
     # Everything is escaped but the charts, whose words matplotlib has escaped.
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     names = commune_names()

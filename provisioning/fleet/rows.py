@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import datetime, timedelta
 from typing import Final
 
+from provisioning.common.output_files import csv_table
 from provisioning.fleet.known import HERE, Facts, Known
 from provisioning.fleet.summary import is_silent
 
@@ -14,23 +13,12 @@ COLUMNS: Final = (
     *("gate", "site", "site_name", "kind", "commune", "hotline", "state", "silent", "last_seen", "online", "version"),
     *("certificate_days", "clock", "decisions", "unreadable", "waiting", "disk_free_mib", "dead_letters", "dropped", "celsius"),
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet would calculate a cell that begins so, and the words come from gates and people."""
 
 
 def table(facts: Facts, at: datetime, silent_after: timedelta) -> bytes:
     """CSV in UTF-8 with the mark by which spreadsheets know it."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for gate in facts.gates.values():
-        writer.writerow([guarded(cell) for cell in _row(gate, at, silent=is_silent(gate, at, silent_after, heard=facts.heard))])
-    return b"\xef\xbb\xbf" + out.getvalue().encode()
-
-
-def guarded(cell: object) -> object:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    rows = (_row(gate, at, silent=is_silent(gate, at, silent_after, heard=facts.heard)) for gate in facts.gates.values())
+    return csv_table(COLUMNS, rows)
 
 
 def _row(gate: Known, at: datetime, *, silent: bool) -> tuple[object, ...]:

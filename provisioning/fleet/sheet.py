@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from provisioning.desk.catalogue import Lang
+from provisioning.common.catalogue import Lang
 from provisioning.fleet import charts
 from provisioning.fleet.known import Known
 from provisioning.fleet.page import commune_names, directions, kind_names, local, word
 from provisioning.fleet.summary import SILENT, STATES, Figures
-from provisioning.paper.sheets import GREY, RED, Sheet
+from provisioning.paper.printing import blank
+from provisioning.paper.style import A4_MM, GREY, RED
 
-A4_MM: Final = (210.0, 297.0)
+if TYPE_CHECKING:
+    from provisioning.paper.drawing import Sheet
+
 WIDE_MM: Final = 180.0
 HALF_MM: Final = 165.0
 FOOT_MM: Final = 270.0
@@ -22,7 +25,7 @@ FOOT_MM: Final = 270.0
 
 def report(figures: Figures) -> Sheet:
     """Three pages: the figures with the communes; kinds of site and people; what is to be mended, and where somebody must go."""
-    sheet = Sheet(A4_MM, word(Lang.VI, "title"), figures.at)
+    sheet = blank(A4_MM, word(Lang.VI, "title"), figures.at)
     names = commune_names()
     legend = {state: word(Lang.VI, f"state_{state}") for state in (*STATES, SILENT)}
     below = _title(sheet, figures.at)

@@ -1,20 +1,45 @@
-"""Pages to files: PDF as it is, PNG drawn from it by a PDF reader's own library, so that both show the same."""
+"""Pages to files: PDF as it is, PNG drawn from it by a PDF reader's own library, so that both show the same.
+
+What draws is loaded when something is drawn: fpdf2 and pypdfium2 take longer than most verbs.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pypdfium2
+from provisioning.common.output_files import save
+from provisioning.common.plan import Step
 
-from provisioning.desk.errors import Refused
-from provisioning.paper.sheets import Sheet
+if TYPE_CHECKING:
+    from provisioning.paper.drawing import Sheet
 
 DOTS_PER_MM: Final = 12
 """About 300 dpi."""
+
+
+def blank(size_mm: tuple[float, float], title: str, at: datetime) -> Sheet:
+    """An empty sheet of a size, dated."""
+    from provisioning.paper.drawing import Sheet  # noqa: PLC0415 - fpdf2, when something is drawn
+
+    return Sheet(size_mm, title, at)
+
+
+def steps(draw: Callable[[], Sheet], stem: Path, mode: int = 0o644) -> Sequence[Step]:
+    """A page as ``STEM.pdf`` and as ``STEM.png``, drawn once, when the first of them is taken."""
+    drawn = cache(draw)
+    pdf, png = stem.with_suffix(".pdf"), stem.with_suffix(".png")
+    picture = Step("step.write", {"path": png}, lambda: save_png(drawn(), png, mode))
+    return [Step("step.write", {"path": pdf}, lambda: save_pdf(drawn(), pdf, mode)), picture]
+
+
+def pdf_step(draw: Callable[[], Sheet], path: Path, mode: int = 0o644) -> Step:
+    """Pages as a PDF, drawn when the step is taken."""
+    return Step("step.write", {"path": path}, lambda: save_pdf(draw(), path, mode))
 
 
 def save_pdf(sheet: Sheet, path: Path, mode: int = 0o644) -> None:
@@ -29,6 +54,8 @@ def save_png(sheet: Sheet, path: Path, mode: int = 0o644) -> None:
 
 def png(document: bytes, page: int = 0) -> bytes:
     """A page of a PDF as a PNG picture."""
+    import pypdfium2  # noqa: PLC0415 - when a picture is drawn
+
     reader = pypdfium2.PdfDocument(document)
     try:
         # A PDF's unit is 1/72 inch.
@@ -38,20 +65,3 @@ def png(document: bytes, page: int = 0) -> bytes:
     out = io.BytesIO()
     picture.save(out, "PNG", optimize=True)
     return out.getvalue()
-
-
-def save(content: bytes, path: Path, mode: int = 0o644) -> None:
-    """A whole file or none, never readable by more than ``mode`` says. Raises Refused (E145)."""
-    growing = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        growing.unlink(missing_ok=True)
-        with os.fdopen(os.open(growing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        growing.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            growing.unlink()
-        raise Refused("E145", path=path, why=error.strerror) from error

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from provisioning.acceptance import Grade, JudgedGate
-from provisioning.desk.catalogue import Lang, words
-from provisioning.paper.sheets import BLACK, GREEN, GREY, RED, Sheet
+from provisioning.badges.targets import EXPIRED, FOREIGN, GOOD, REVOKED
+from provisioning.common.catalogue import Lang, words
+from provisioning.paper.printing import blank
+from provisioning.paper.style import A4_MM, BLACK, GREEN, GREY, RED
 from provisioning.registry.tables import Gate, Site
 
-A4_MM: Final = (210.0, 297.0)
+if TYPE_CHECKING:
+    from provisioning.paper.drawing import Sheet
+
 ORDER_MM: Final = 165.0
 """So large, a module of the largest order is more than a millimetre and a half."""
 
 
 def order(site: Site, gate: Gate, text: str, hours: int, at: datetime) -> Sheet:
     """A4, or a screen: whose order it is, what to do, and the code."""
-    sheet = Sheet(A4_MM, gate.id, at)
+    sheet = blank(A4_MM, gate.id, at)
     below = sheet.say(words(Lang.VI, "paper.order_title", id=gate.id), (20, 15), 170, 18, bold=True)
     below = sheet.say(words(Lang.EN, "paper.order_title", id=gate.id), (20, below + 1), 170, 10, colour=GREY)
     below = sheet.say(f"{site.name} · {site.id}", (20, below + 2), 170, 11)
@@ -32,10 +36,10 @@ def order(site: Site, gate: Gate, text: str, hours: int, at: datetime) -> Sheet:
 
 TARGET_MM: Final = 28.0
 TARGETS: Final[Mapping[str, str]] = {
-    "good": "paper.target_good",
-    "expired": "paper.target_expired",
-    "revoked": "paper.target_revoked",
-    "foreign": "paper.target_foreign",
+    GOOD: "paper.target_good",
+    EXPIRED: "paper.target_expired",
+    REVOKED: "paper.target_revoked",
+    FOREIGN: "paper.target_foreign",
 }
 MARKS: Final[Mapping[Grade, str]] = {"pass": "✓", "warn": "!", "fail": "✗"}
 
@@ -43,7 +47,7 @@ MARKS: Final[Mapping[Grade, str]] = {"pass": "✓", "warn": "!", "fail": "✗"}
 def acceptance(site: Site, found: JudgedGate, by: str, at: datetime, names: Mapping[str, Mapping[Lang, str]]) -> Sheet:
     """One page A4. ``names`` has the words for each check that is not a part of the gate."""
     gate = found.gate
-    sheet = Sheet(A4_MM, gate.id, at)
+    sheet = blank(A4_MM, gate.id, at)
     below = sheet.say(words(Lang.VI, "paper.accept_title", id=gate.id), (15, 12), 180, 16, bold=True)
     below = sheet.say(words(Lang.EN, "paper.accept_title", id=gate.id), (15, below + 0.5), 180, 9, colour=GREY)
     facts = {"site": f"{site.name} ({site.id})", "lane": gate.lane, "direction": gate.direction, "version": found.report.version}
@@ -68,7 +72,7 @@ def acceptance(site: Site, found: JudgedGate, by: str, at: datetime, names: Mapp
 
 def targets(site: Site, codes: Mapping[str, str], at: datetime) -> Sheet:
     """A4, four codes of the size of a card's, by the names in ``TARGETS``."""
-    sheet = Sheet(A4_MM, site.id, at)
+    sheet = blank(A4_MM, site.id, at)
     below = sheet.say(words(Lang.VI, "paper.targets_title", site=site.name), (15, 12), 180, 16, bold=True)
     below = sheet.say(words(Lang.EN, "paper.targets_title", site=site.name), (15, below + 0.5), 180, 9, colour=GREY)
     below = sheet.say(words(Lang.VI, "paper.targets_how"), (15, below + 3), 180, 11)

@@ -1,103 +1,23 @@
-"""Paper: the label on a gate, the poster beside it, the authority's sheet of fingerprints. PDF and PNG from one description.
-
-The PDF is made by fpdf2, with DejaVu Sans, which has every Vietnamese
-letter; the typeface comes with matplotlib. QR symbols are drawn as vectors by
-segno's matrix, so that no scaling blurs them.
-"""
+"""Paper of a site: the label on a gate, the poster beside it, badges, the authority's sheet of fingerprints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from importlib.resources import files
-from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-import segno
-from fpdf import FPDF
-from fpdf.enums import Align, MethodReturnValue, XPos, YPos
-
-from provisioning.desk.catalogue import Lang, words
+from provisioning.common.catalogue import Lang, words
+from provisioning.paper.printing import blank
+from provisioning.paper.style import A4_MM, AMBER, BLACK, GREEN, GREY, RED
 from provisioning.places.communes import communes
 from provisioning.registry.tables import Gate, Site
 
-Colour: TypeAlias = "tuple[int, int, int]"
+if TYPE_CHECKING:
+    from provisioning.paper.drawing import Sheet
 
-FACE: Final = "DejaVu"
-BLACK: Final = (0, 0, 0)
-GREY: Final = (90, 90, 90)
-GREEN: Final = (0, 140, 70)
-RED: Final = (200, 30, 30)
-AMBER: Final = (235, 150, 0)
-BLUE: Final = (30, 90, 200)
 LABEL_MM: Final = (100.0, 62.0)
 """A common roll of labels."""
-QUIET_MODULES: Final = 4
-
-
-def typefaces() -> Mapping[str, Path]:
-    """The files of the typeface, by style."""
-    folder = Path(str(files("matplotlib"))) / "mpl-data" / "fonts" / "ttf"
-    return {"": folder / "DejaVuSans.ttf", "B": folder / "DejaVuSans-Bold.ttf"}
-
-
-class Sheet(FPDF):
-    """A page of a given size in millimetres, dated so that the same content gives the same bytes."""
-
-    def __init__(self, size_mm: tuple[float, float], title: str, at: datetime) -> None:
-        orientation: Literal["landscape", "portrait"] = "landscape" if size_mm[0] > size_mm[1] else "portrait"
-        super().__init__(orientation=orientation, unit="mm", format=(min(size_mm), max(size_mm)))
-        for style, path in typefaces().items():
-            self.add_font(FACE, "B" if style else "", str(path))
-        self.set_auto_page_break(auto=False)
-        self.set_margin(0)
-        self.set_title(title)
-        self.set_creation_date(at)
-        self.add_page()
-
-    def say(
-        self,
-        text: str,
-        at_mm: tuple[float, float],
-        width_mm: float,
-        size_pt: float,
-        *,
-        bold: bool = False,
-        colour: Colour = BLACK,
-        align: Align = Align.L,
-    ) -> float:
-        """Text from a corner downwards, wrapped to a width. Returns where it ends, in millimetres from the top."""
-        self.set_font(FACE, "B" if bold else "", size_pt)
-        self.set_text_color(*colour)
-        self.set_xy(*at_mm)
-        self.multi_cell(width_mm, size_pt * 0.45, text, align=align, new_x=XPos.LEFT, new_y=YPos.NEXT)
-        return self.get_y()
-
-    def height(self, text: str, width_mm: float, size_pt: float) -> float:
-        """How high bold text would be, wrapped to a width, in millimetres."""
-        self.set_font(FACE, "B", size_pt)
-        lines = self.multi_cell(width_mm, size_pt * 0.45, text, dry_run=True, output=MethodReturnValue.LINES)
-        return len(lines) * size_pt * 0.45 if isinstance(lines, list) else 0.0
-
-    def symbol(self, text: str, at_mm: tuple[float, float], side_mm: float, *, error: Literal["m", "q"] = "m") -> None:
-        """A QR symbol with its quiet zone within a square."""
-        matrix = segno.make_qr(text, error=error, boost_error=False).matrix
-        module = side_mm / (len(matrix) + 2 * QUIET_MODULES)
-        self.set_fill_color(255)
-        self.rect(*at_mm, side_mm, side_mm, style="F")
-        self.set_fill_color(0)
-        for down, row in enumerate(matrix):
-            across = 0
-            while across < len(row):
-                run = across
-                while run < len(row) and row[run]:
-                    run += 1
-                if run > across:
-                    left, top = at_mm[0] + (QUIET_MODULES + across) * module, at_mm[1] + (QUIET_MODULES + down) * module
-                    # Neighbouring rows overlap by a hair, or viewers show white lines between them.
-                    self.rect(left, top, (run - across) * module, module * 1.02, style="F")
-                across = max(run, across + 1)
 
 
 def label_text(gate: Gate) -> str:
@@ -107,7 +27,7 @@ def label_text(gate: Gate) -> str:
 
 def label(site: Site, gate: Gate, at: datetime) -> Sheet:
     """The label of a gate: id, site, hotline, and a code that says which gate it is."""
-    sheet = Sheet(LABEL_MM, gate.id, at)
+    sheet = blank(LABEL_MM, gate.id, at)
     sheet.symbol(label_text(gate), (60, 11), 38)
     sheet.say(words(Lang.VI, "paper.label_title"), (4, 4), 92, 10, bold=True)
     sheet.say(words(Lang.EN, "paper.label_title"), (4, 8.5), 56, 6.5, colour=GREY)
@@ -122,14 +42,14 @@ def label(site: Site, gate: Gate, at: datetime) -> Sheet:
 
 def poster(site: Site, at: datetime) -> Sheet:
     """A4 beside the gate: how to hold the code, what the lamps mean, and why a record is kept."""
-    sheet = Sheet((210, 297), site.name, at)
-    below = sheet.say(words(Lang.VI, "paper.hold_title"), (15, 16), 180, 26, bold=True, align=Align.C)
-    below = sheet.say(words(Lang.EN, "paper.hold_title"), (15, below + 1), 180, 13, colour=GREY, align=Align.C)
+    sheet = blank(A4_MM, site.name, at)
+    below = sheet.say(words(Lang.VI, "paper.hold_title"), (15, 16), 180, 26, bold=True, align="C")
+    below = sheet.say(words(Lang.EN, "paper.hold_title"), (15, below + 1), 180, 13, colour=GREY, align="C")
     _hand(sheet, (45, below + 8))
     below += 72
     for key in ("paper.hold_1", "paper.hold_2"):
-        below = sheet.say(words(Lang.VI, key), (15, below + 2), 180, 15, align=Align.C)
-        below = sheet.say(words(Lang.EN, key), (15, below), 180, 10, colour=GREY, align=Align.C)
+        below = sheet.say(words(Lang.VI, key), (15, below + 2), 180, 15, align="C")
+        below = sheet.say(words(Lang.EN, key), (15, below), 180, 10, colour=GREY, align="C")
     below += 5
     for key, colour in (("paper.lamp_green", GREEN), ("paper.lamp_amber", AMBER), ("paper.lamp_red", RED)):
         sheet.set_fill_color(*colour)
@@ -144,7 +64,7 @@ def poster(site: Site, at: datetime) -> Sheet:
     below = sheet.say(words(Lang.VI, "paper.notice", **facts), (15, below), 180, 9.5)
     below = sheet.say(words(Lang.EN, "paper.notice_title"), (15, below + 2), 180, 8, bold=True, colour=GREY)
     below = sheet.say(words(Lang.EN, "paper.notice", **facts), (15, below), 180, 7.5, colour=GREY)
-    sheet.say(f"{site.name} · {site.id}", (15, 288), 180, 7, colour=GREY, align=Align.R)
+    sheet.say(f"{site.name} · {site.id}", (15, 288), 180, 7, colour=GREY, align="R")
     return sheet
 
 
@@ -172,7 +92,7 @@ def _hand(sheet: Sheet, at_mm: tuple[float, float]) -> None:
     for end, inward in ((left + 31, 3), (left + 87, -3)):
         sheet.line(end, top + 26, end + inward, top + 24)
         sheet.line(end, top + 26, end + inward, top + 28)
-    sheet.say(words(Lang.VI, "paper.span"), (left + 31, top + 16), 56, 16, bold=True, align=Align.C)
+    sheet.say(words(Lang.VI, "paper.span"), (left + 31, top + 16), 56, 16, bold=True, align="C")
 
 
 CARD_MM: Final = (85.6, 54.0)
@@ -184,7 +104,7 @@ BADGE_TEXT_MM: Final = 26.0
 
 def badges(site: Site, issued: Sequence[tuple[str, str, datetime]], at: datetime) -> Sheet:
     """A4 sheets of ten cards to cut out. ``issued``: what stands on each, what its code says, and when it ends."""
-    sheet = Sheet((210, 297), site.name, at)
+    sheet = blank(A4_MM, site.name, at)
     left = (210 - COLUMNS * CARD_MM[0]) / 2
     top = (297 - ROWS * CARD_MM[1]) / 2
     for number, (name, text, ends) in enumerate(issued):
@@ -213,7 +133,7 @@ def _badge_height(sheet: Sheet, site: str, name: str, scale: float) -> float:
 
 def fingerprints(name: str, prints: Mapping[str, str], lang: Lang, at: datetime) -> Sheet:
     """A4: each fingerprint in groups of four digits."""
-    sheet = Sheet((210, 297), name, at)
+    sheet = blank(A4_MM, name, at)
     below = sheet.say(words(lang, "paper.fingerprints_title"), (20, 20), 170, 16, bold=True)
     below = sheet.say(words(lang, "paper.fingerprints", name=name, at=f"{at:%Y-%m-%d %H:%M} UTC"), (20, below + 3), 170, 10)
     for purpose, digits in prints.items():
@@ -226,8 +146,3 @@ def fingerprints(name: str, prints: Mapping[str, str], lang: Lang, at: datetime)
 def _lines(digits: str) -> Sequence[str]:
     groups = [digits[start : start + 4] for start in range(0, len(digits), 4)]
     return [" ".join(groups[start : start + 8]) for start in range(0, len(groups), 8)]
-
-
-def now() -> datetime:
-    """The time on a page."""
-    return datetime.now(UTC).replace(microsecond=0)

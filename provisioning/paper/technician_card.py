@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from provisioning.desk.catalogue import Lang, remedy, words
-from provisioning.paper.service_sheets import A4_MM
-from provisioning.paper.sheets import AMBER, BLACK, BLUE, GREEN, GREY, RED, Sheet
+from provisioning.common.catalogue import Lang, remedy, words
+from provisioning.paper.printing import blank
+from provisioning.paper.style import A4_MM, AMBER, BLACK, BLUE, GREEN, GREY, RED
+
+if TYPE_CHECKING:
+    from provisioning.paper.drawing import Sheet
 
 STEPS: Final = (
     "paper.card_step_1",
@@ -33,7 +36,7 @@ ERRORS: Final = ("E110", "E115", "E142", "E151", "E160", "E162", "E163", "E174",
 
 def technician_card(at: datetime) -> Sheet:
     """A4, two pages: one side of the card for each language."""
-    sheet = Sheet(A4_MM, "gate-provision", at)
+    sheet = blank(A4_MM, "gate-provision", at)
     _side(sheet, Lang.VI)
     sheet.add_page()
     _side(sheet, Lang.EN)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 
 FILE: Final = Path(__file__).with_name("communes.csv")
 VERSION: Final = "2025-07-01"
@@ -48,6 +48,11 @@ def commune(text: str) -> Commune:
         return found[0]
     near = found or [one for one in communes().values() if wanted and wanted in plain(one.full_name)]
     raise Refused("E111", text=text, near=", ".join(f"{one.full_name} ({one.code})" for one in near[:8]) or "-")
+
+
+def containing(text: str) -> Sequence[Commune]:
+    """Those whose full name holds a text, with or without its marks; all of them for an empty one."""
+    return [one for one in communes().values() if plain(text) in plain(one.full_name)]
 
 
 def plain(text: str) -> str:

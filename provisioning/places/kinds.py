@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from provisioning.desk.catalogue import Lang
+from provisioning.common.catalogue import Lang
 
 
 class SiteKind(StrEnum):

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event, select
-from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
+from provisioning.registry import schema
 from provisioning.registry.tables import GONE, Acceptance, Audit, Badge, Gate, GateState, Site
-
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 FORWARD: Final[Mapping[GateState, frozenset[GateState]]] = MappingProxyType(
     {
@@ -54,7 +47,7 @@ class Registry:
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _sqlite_settings)
         try:
-            self._upgrade(self._engine)
+            schema.bring_up(self._engine)
         except DBAPIError as error:
             self.close()
             raise Refused("E120", url=self.name, why=error.orig) from error
@@ -157,18 +150,6 @@ class Registry:
         if row is None:
             raise Refused(code, id=name)
         return row
-
-    def _upgrade(self, engine: Engine) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        scripts = ScriptDirectory.from_config(config)
-        with engine.begin() as connection:
-            there = MigrationContext.configure(connection).get_current_revision()
-            if there is not None and there not in {script.revision for script in scripts.walk_revisions()}:
-                raise Refused("E121", url=self.name, version=there)
-            if there != scripts.get_current_head():
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
 
 
 def _sqlite_settings(connection: Any, _record: object) -> None:  # noqa: ANN401 - SQLAlchemy's own type of a raw connection

@@ -5,77 +5,42 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
-from provisioning.desk.errors import Refused
-from provisioning.desk.ids import SITE, new_id
-from provisioning.desk.input_files import csv_rows, text_of
-from provisioning.places.communes import VERSION, commune
-from provisioning.places.kinds import SiteKind
+from provisioning.common.errors import Refused
+from provisioning.common.ids import SITE, checked
+from provisioning.common.input_files import csv_rows, text_of
+from provisioning.registry.sites import NewSite, facts
 from provisioning.registry.tables import Gate, Site
-from provisioning.remote.site_policy import policy_tree
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-BOARDS: Final = {"pi3": "pinctrl-bcm2835", "zero2w": "pinctrl-bcm2835", "pi4": "pinctrl-bcm2711", "pi5": "pinctrl-rp1"}
-"""Board, and the label of its GPIO chip."""
 _FORMULA: Final = frozenset("=+-@")
-
-
-def _usable(policy: str) -> str:
-    policy_tree(policy)
-    return policy
-
-
-class Network(BaseModel):
-    """How a site's gates reach the broker."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["lan", "wifi", "4g"] = "lan"
-    ssid: Annotated[str, StringConstraints(min_length=1, max_length=32)] | None = None
-    apn: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,100}$")] | None = None
-
-
-class NewSite(BaseModel):
-    """A site as somebody describes it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str | None = None
-    name: Line
-    kind: SiteKind
-    commune: Line
-    address: Line = "-"
-    contact: Line
-    hotline: Annotated[str, StringConstraints(pattern=r"^[+0-9 ().-]{3,40}$")]
-    purpose: Line
-    legal_basis: Line
-    broker_host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
-    broker_port: Annotated[int, Field(ge=1, le=65_535)] = 8883
-    network: Network = Network()
-    policy: Annotated[str, AfterValidator(_usable)] = ""
-
-    def row(self) -> Site:
-        """The row, with an id of its own. Raises Refused (E111) for an unknown commune."""
-        told = self.model_dump(exclude={"id", "commune", "network"}, mode="json")
-        return Site(
-            id=self.id or new_id(SITE),
-            commune=commune(self.commune).code,
-            commune_list=VERSION,
-            network=self.network.model_dump(exclude_none=True),
-            created=datetime.now(UTC),
-            **told,
-        )
 
 
 def read_sites(path: Path) -> list[NewSite]:
     """The sites in a CSV or YAML file. Raises Refused (E130 to E132), naming the file, the row and the column; all rows or none."""
     return [_site(path, number, row) for number, row in _rows(path, text_of(path)).items()]
+
+
+def new_sites(path: Path, there: Sequence[Site]) -> Sequence[Site]:
+    """Those of a file's sites that the registry does not have.
+
+    Raises Refused: E110 for an id that was never given out, E114 for one that stands in the
+    file twice or belongs to a site of which the registry says something else, and like ``read_sites``.
+    """
+    rows = [new.row() for new in read_sites(path)]
+    known = {site.id: facts(site) for site in there}
+    seen: set[str] = set()
+    for row in rows:
+        if row.id != checked(row.id, SITE):
+            raise Refused("E110", id=row.id)
+        if row.id in seen or (row.id in known and known[row.id] != facts(row)):
+            raise Refused("E114", id=row.id)
+        seen.add(row.id)
+    return [row for row in rows if row.id not in known]
 
 
 def _rows(path: Path, text: str) -> Mapping[int, Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from device.edges.broker.short_talk import ShortTalk, TalkFailed
 from device.edges.broker.values import Peer
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 
 
 @contextmanager

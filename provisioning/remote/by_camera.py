@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, hpke, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from device.core import commissioning as claim
 from device.core.credentials.signed import COMMISSIONING_PREFIX
 from provisioning.badges.tokens import token
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
+from provisioning.registry.certificates import newest_key
 from provisioning.registry.registry import Registry
-from provisioning.registry.tables import CERTIFIED, Certificate, Claim, ClaimState, Gate
+from provisioning.registry.tables import CERTIFIED, Claim, ClaimState, Gate
 
 MOST_HOURS: Final = claim.LIFE_S // 3600
 _SUITE: Final = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_128_GCM)
@@ -39,7 +39,7 @@ class Maker:
         told: dict[int, Any] = {claim.LANE: lane, claim.DIRECTION: direction}
         if site is not None:
             info = claim.SITE_KEY_INFO + f"{self.gate.id}/{site}".encode()
-            told |= {claim.SITE: site, claim.SITE_KEY: _SUITE.encrypt(site_key, self._gate_key(), info)}
+            told |= {claim.SITE: site, claim.SITE_KEY: _SUITE.encrypt(site_key, newest_key(self.registry, self.gate.id), info)}
         return self._order(told)
 
     def certificate(self, made: x509.Certificate) -> str:
@@ -57,19 +57,6 @@ class Maker:
             told[claim.BOARD] = board
         return token(COMMISSIONING_PREFIX, told, self.key, key_id(self.key))
 
-    def _gate_key(self) -> ec.EllipticCurvePublicKey:
-        return gate_key(self.registry, self.gate.id)
-
-
-def gate_key(registry: Registry, gate: str) -> ec.EllipticCurvePublicKey:
-    """Of the newest certificate that a gate was given. Raises Refused (E181) for a gate that has none."""
-    with registry.change() as session:
-        row = session.scalars(select(Certificate).where(Certificate.gate == gate).order_by(Certificate.starts.desc()).limit(1)).first()
-    key = None if row is None else x509.load_pem_x509_certificate(row.pem.encode()).public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise Refused("E181", id=gate)
-    return key
-
 
 def board_of(registry: Registry, gate: str) -> str:
     """The serial number that the gate's board said when it enrolled last; empty where it said none."""
@@ -84,13 +71,3 @@ def key_id(key: Ed25519PrivateKey) -> bytes:
     digest = hashes.Hash(hashes.SHA256())
     digest.update(key.public_key().public_bytes_raw())
     return digest.finalize()[:4]
-
-
-def certificate_life(days: int, now: datetime) -> tuple[datetime, datetime]:
-    """From an hour ago, since a gate's clock may be behind."""
-    return now - timedelta(hours=1), now + timedelta(days=days)
-
-
-def moment() -> datetime:
-    """Now, in whole seconds."""
-    return datetime.now(UTC).replace(microsecond=0)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,10 +17,21 @@ from device.core import wire
 from device.core.wire import topics
 from device.edges.broker.values import Arrived, Peer, Publication, Subscription
 from device.settings.desired import CHANGEABLE
+from provisioning.common import times
+from provisioning.common.errors import Refused
+from provisioning.common.signing import signed
+from provisioning.places.site_policy import policy_tree
 from provisioning.registry.registry import Registry
-from provisioning.registry.tables import Gate, Sent, Site
+from provisioning.registry.tables import CERTIFIED, Gate, GateState, Sent, Site
 from provisioning.remote.broker_talk import talk_to
-from provisioning.remote.site_policy import policy_tree
+
+
+def at_work(registry: Registry, site: str) -> Sequence[Gate]:
+    """The gates of a site that can be told. Raises Refused (E173) where there is none."""
+    gates = [gate for gate in registry.gates(site) if GateState(gate.state) in CERTIFIED]
+    if not gates:
+        raise Refused("E173", id=site)
+    return gates
 
 
 def wanted(site: Site, gate: Gate) -> Mapping[str, Any]:
@@ -45,18 +54,23 @@ def next_version(registry: Registry, gate: Gate, config: Mapping[str, Any], key:
         last = session.scalars(select(Sent).where(Sent.gate == gate.id).order_by(Sent.version.desc()).limit(1)).first()
     if last is not None and last.config == content:
         return last
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = times.now()
     version = 1 if last is None else last.version + 1
     told = {
         "type": "vn.gate.config.v1",
         "gate": gate.id,
         "version": version,
-        "issued": wire.time_text(int(now.timestamp()) * 1_000_000_000),
+        "issued": times.on_the_wire(now),
         "config": config,
     }
-    body = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
-    message = wire.with_signature(body, base64.b64encode(key.sign(body)).decode())
-    return Sent(gate=gate.id, version=version, sent=now, config=content, message=message)
+    return Sent(gate=gate.id, version=version, sent=now, config=content, message=signed(told, key))
+
+
+def keep(registry: Registry, rows: Sequence[Sent]) -> None:
+    """Note what is about to be sent: a version of which a gate may have heard is never given to another content."""
+    with registry.change() as session:
+        for row in rows:
+            session.merge(row)
 
 
 def send(peer: Peer, rows: Sequence[Sent], wait_s: float) -> Mapping[str, str]:
@@ -77,6 +91,13 @@ def send(peer: Peer, rows: Sequence[Sent], wait_s: float) -> Mapping[str, str]:
                 asked = topic_of[event.topic]
                 found[asked.gate] = _said(event.payload, asked.version) or found[asked.gate]
     return found
+
+
+def check_taken(said: Mapping[str, str]) -> None:
+    """Raises Refused (E196), naming each gate that does not take what it was sent, with why."""
+    refusals = [f"{gate} ({state})" for gate, state in said.items() if state not in {"applied", "silent"}]
+    if refusals:
+        raise Refused("E196", gates=", ".join(refusals))
 
 
 def _said(payload: bytes, version: int) -> str | None:

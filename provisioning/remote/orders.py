@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -18,8 +17,10 @@ from device.core import broker_codes, wire
 from device.core.orders import LIFE_S, Order
 from device.core.wire import topics
 from device.edges.broker.values import Answered, Arrived, Event, Peer, Publication, Subscription
+from provisioning.common import times
+from provisioning.common.errors import Refused
+from provisioning.common.signing import signed
 from provisioning.remote.broker_talk import talk_to
-from provisioning.remote.by_camera import moment
 
 _OVER: Final = frozenset({"succeeded", "failed", "rejected", "expired", "interrupted"})
 
@@ -35,11 +36,34 @@ class OrderEnd:
 
 
 SILENT: Final = OrderEnd("silent")
+ASKED: Final = tuple(order for order in Order if order is not Order.WIPE)
+"""What an operator may order by name. A gate is wiped by taking it down."""
+
+
+def asked(name: str) -> Order:
+    """The order that an operator named. Raises Refused (E133)."""
+    if name not in ASKED:
+        raise Refused("E133", value=name, why=" | ".join(ASKED))
+    return Order(name)
+
+
+def arguments(given: Sequence[str]) -> Mapping[str, Any]:
+    """An order's arguments from ``key=value`` each; a value that is JSON is meant so. Raises Refused (E133)."""
+    told: dict[str, Any] = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not (key and equals):
+            raise Refused("E133", value=one, why="--arg KEY=VALUE")
+        try:
+            told[key] = json.loads(value)
+        except ValueError:
+            told[key] = value
+    return told
 
 
 def command(gate: str, order: Order, args: Mapping[str, Any], key: Ed25519PrivateKey) -> tuple[str, bytes]:
     """The id of a new order, and its message."""
-    now = moment()
+    now = times.now()
     name = secrets.token_hex(8)
     told = {
         "type": "vn.gate.command.v1",
@@ -47,11 +71,10 @@ def command(gate: str, order: Order, args: Mapping[str, Any], key: Ed25519Privat
         "id": name,
         "name": str(order),
         "args": dict(args),
-        "issued": _time(now.timestamp()),
-        "expires": _time((now + timedelta(seconds=LIFE_S[order])).timestamp()),
+        "issued": times.on_the_wire(now),
+        "expires": times.on_the_wire(now + timedelta(seconds=LIFE_S[order])),
     }
-    body = json.dumps(told, separators=(",", ":")).encode()
-    return name, wire.with_signature(body, base64.b64encode(key.sign(body)).decode())
+    return name, signed(told, key)
 
 
 def give(peer: Peer, gate: str, order: Order, args: Mapping[str, Any], key: Ed25519PrivateKey, wait_s: float = 20.0) -> OrderEnd:
@@ -81,7 +104,3 @@ def _fate(event: Event) -> OrderEnd | None:
     except ValidationError:
         return None
     return OrderEnd(said.state, said.reason, said.detail) if said.state in _OVER else None
-
-
-def _time(second: float) -> str:
-    return wire.time_text(int(second) * 1_000_000_000)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import x25519
 
 from device.edges.keys.seal import SealBroken, open_sealed
 from device.gate import SEAL_INFO
-from provisioning.fleet.known import HERE
-from provisioning.fleet.rows import guarded
+from provisioning.common.output_files import csv_table
+from provisioning.common.times import HERE
 from provisioning.unsealing.contacts import Contact
 from provisioning.unsealing.reading import CheckIn
 
 FACTS: Final = ("kind", "number", "name", "birth", "sex")
+OPENED: Final = "opened"
+"""Of an identity: it was sealed, and has been opened."""
 _SEALED_LIMIT: Final = 16_384
 
 
@@ -39,7 +39,7 @@ def opened(checkin: CheckIn, key: x25519.X25519PrivateKey) -> Identity:
         if len(checkin.sealed) > _SEALED_LIMIT:
             return Identity("cannot be opened")
         told = json.loads(open_sealed(key, checkin.sealed, (SEAL_INFO + checkin.gate).encode()))
-        return Identity("opened", tuple("" if told.get(name) is None else str(told[name])[:300] for name in FACTS))
+        return Identity(OPENED, tuple("" if told.get(name) is None else str(told[name])[:300] for name in FACTS))
     except (SealBroken, ValueError, AttributeError, RecursionError):
         return Identity("cannot be opened")
 
@@ -50,7 +50,7 @@ def passages(checkins: Sequence[CheckIn], identities: Sequence[Identity]) -> byt
         (_local(one.at_s), f"{one.doubt_s:g}", one.gate, one.lane, one.way, identity.how, *identity.facts)
         for one, identity in zip(checkins, identities, strict=True)
     )
-    return _table(("time", "doubt_s", "gate", "lane", "direction", "identity", *FACTS), rows)
+    return csv_table(("time", "doubt_s", "gate", "lane", "direction", "identity", *FACTS), rows)
 
 
 def met(found: Iterable[tuple[str, Contact, Identity]]) -> bytes:
@@ -62,17 +62,8 @@ def met(found: Iterable[tuple[str, Contact, Identity]]) -> bytes:
         )
         for site, contact, identity in found
     )
-    return _table(("site", "first", "last", "minutes", "sure", "identity", *FACTS), rows)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([guarded(cell) for cell in row])
-    return b"\xef\xbb\xbf" + out.getvalue().encode()
+    return csv_table(("site", "first", "last", "minutes", "sure", "identity", *FACTS), rows)
 
 
 def _local(second: float) -> str:
-    return f"{datetime.fromtimestamp(second, UTC) + HERE:%Y-%m-%d %H:%M:%S}"
+    return f"{datetime.fromtimestamp(second, HERE):%Y-%m-%d %H:%M:%S}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from device.core.wire import CHECKIN_TYPE
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 
 BODY_LIMIT_BYTES: Final = 256 << 10
 UNKNOWN_DOUBT_S: Final = 3_600.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Unsealing
 
@@ -30,6 +30,24 @@ def note(registry: Registry, who: str, verb: str, reason: str, facts: Mapping[st
     except SQLAlchemyError as error:
         raise Refused("E205", why=type(error).__name__) from error
     return number
+
+
+def opened(
+    registry: Registry, who: str, verb: str, reason: str, facts: Mapping[str, Any], do: Callable[[], Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Open something: a row that it begins, durable before ``do`` runs; then a row of how it ended, with what ``do`` tells.
+
+    Raises Refused (E205) where the first row cannot be written, and whatever ``do`` raises, which is noted too.
+    """
+    note(registry, who, f"{verb} begins", reason, facts)
+    try:
+        told = do()
+    except BaseException:
+        # Whatever it was, an interrupt too: that somebody tried stands in the record, and the error goes on.
+        note(registry, who, f"{verb} fails", reason, {})
+        raise
+    note(registry, who, f"{verb} ends", reason, told)
+    return told
 
 
 def digest_of(row: Unsealing, before: str) -> str:

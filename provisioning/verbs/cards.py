@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from provisioning.broker.config_files import ENROL_PORT
-from provisioning.card.writer import Card
-from provisioning.card.writer import steps as card_steps
-from provisioning.desk.errors import Refused
-from provisioning.desk.ids import GATE, SITE, checked
-from provisioning.desk.plan import Step
+from provisioning.card.writer import Card, form_of, ssh_keys, steps
+from provisioning.common import times
+from provisioning.common.ids import GATE, SITE, checked
 from provisioning.enrolment.claims import Enrolment
 from provisioning.paper import printing, sheets
 from provisioning.paper.technician_card import technician_card
 from provisioning.verbs.verb import Out, Verbs
+
+if TYPE_CHECKING:
+    from provisioning.paper.drawing import Sheet
 
 WIFI: Final = "GATE_PROVISION_WIFI"
 
@@ -28,8 +30,8 @@ class Cards(Verbs):
 
     def sheet(self, out: Out = Path("technician-card.pdf")) -> None:
         """The technician's card, to be laminated."""
-        save = partial(printing.save_pdf, technician_card(sheets.now()), out)
-        self.desk.carry_out("card sheet", out.name[:64], [Step("step.write", {"path": out}, save)], lambda: {"path": str(out)})
+        draw = partial(technician_card, times.now())
+        self.desk.carry_out("card sheet", out.name[:64], [printing.pdf_step(draw, out)], lambda: {"path": str(out)})
 
     def write(
         self,
@@ -43,29 +45,13 @@ class Cards(Verbs):
         enrol_port: Annotated[int, typer.Option("--enrol-port")] = ENROL_PORT,
     ) -> None:
         """A gate's card."""
-        if form not in {"cloud-init", "firstrun"}:
-            raise Refused("E133", value=f"--form {form}", why="cloud-init | firstrun")
+        wanted = form_of(form)
         row = self.desk.registry.gate(checked(gate, GATE))
-        host = self.desk.registry.site(row.site).broker_host if enrol_host is None else enrol_host
-        card = Card(
-            row,
-            boot,
-            Enrolment(host, enrol_port),
-            cast("Literal['cloud-init', 'firstrun']", form),
-            () if ssh_key is None else _ssh_keys(ssh_key),
-            package,
-            os.environ.get(WIFI),
-        )
-        steps = card_steps(card, self.desk.registry, self.desk.authority, self.desk.passphrase())
+        enrolment = Enrolment(self.desk.registry.site(row.site).broker_host if enrol_host is None else enrol_host, enrol_port)
+        card = Card(row, boot, enrolment, wanted, () if ssh_key is None else ssh_keys(ssh_key), package, os.environ.get(WIFI))
+        plan = steps(card, self.desk.registry, self.desk.authority, self.desk.passphrase())
         told = {"id": row.id, "path": str(boot), "next": self.desk.words("say.eject")}
-        self.desk.carry_out("card write", row.id, steps, lambda: told)
-
-
-def _ssh_keys(path: Path) -> tuple[str, ...]:
-    try:
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused("E152", key=path) from error
+        self.desk.carry_out("card write", row.id, plan, lambda: told)
 
 
 class Papers(Verbs):
@@ -74,18 +60,14 @@ class Papers(Verbs):
     def label(self, gate: str, out: Out = Path()) -> None:
         """The label of a gate."""
         row = self.desk.registry.gate(checked(gate, GATE))
-        sheet = sheets.label(self.desk.registry.site(row.site), row, sheets.now())
-        self._save("label", row.id, sheet, out / f"{row.id}-label")
+        site = self.desk.registry.site(row.site)
+        self._save("label", row.id, partial(sheets.label, site, row, times.now()), out)
 
     def poster(self, site: str, out: Out = Path()) -> None:
         """The poster of a site."""
         row = self.desk.registry.site(checked(site, SITE))
-        self._save("poster", row.id, sheets.poster(row, sheets.now()), out / f"{row.id}-poster")
+        self._save("poster", row.id, partial(sheets.poster, row, times.now()), out)
 
-    def _save(self, verb: str, subject: str, sheet: sheets.Sheet, stem: Path) -> None:
-        pdf, png = stem.with_suffix(".pdf"), stem.with_suffix(".png")
-        steps = [
-            Step("step.write", {"path": pdf}, partial(printing.save_pdf, sheet, pdf)),
-            Step("step.write", {"path": png}, partial(printing.save_png, sheet, png)),
-        ]
-        self.desk.carry_out(verb, subject, steps, lambda: {"files": [str(pdf), str(png)]})
+    def _save(self, verb: str, subject: str, draw: Callable[[], Sheet], out: Path) -> None:
+        plan = printing.steps(draw, out / f"{subject}-{verb}")
+        self.desk.carry_out(verb, subject, plan, lambda: {"files": [str(step.facts["path"]) for step in plan]})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from provisioning.places.communes import communes, plain
+from provisioning.places.communes import containing
 from provisioning.verbs.verb import Verbs
 
 
@@ -15,8 +15,7 @@ class Lookups(Verbs):
 
     def communes(self, text: Annotated[str, typer.Argument()] = "") -> None:
         """All, or those whose name holds a text, with or without its marks."""
-        found = [one for one in communes().values() if plain(text) in plain(one.full_name)]
-        self.desk.table(({"code": one.code, "kind": one.kind, "name": one.name} for one in found), ("code", "kind", "name"))
+        self.desk.table(({"code": one.code, "kind": one.kind, "name": one.name} for one in containing(text)), ("code", "kind", "name"))
 
     def audit(self, subject: Annotated[str | None, typer.Argument()] = None, limit: Annotated[int, typer.Option("--limit")] = 200) -> None:
         """The newest rows."""

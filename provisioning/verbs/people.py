@@ -9,17 +9,19 @@ from typing import Annotated
 
 import typer
 
-from provisioning.authority.authority import BADGE_KID, Purpose
+from provisioning.authority.creation import BADGE_KID
+from provisioning.authority.keys import Purpose
 from provisioning.badges import batch
 from provisioning.badges.issuer import BadgeIssuer
-from provisioning.desk.errors import Refused
-from provisioning.desk.ids import SITE, checked
-from provisioning.desk.plan import Step
+from provisioning.broker.nodes import nodes
+from provisioning.common import times
+from provisioning.common.errors import Refused
+from provisioning.common.ids import SITE, checked
+from provisioning.common.plan import Step
 from provisioning.lists import publishing
-from provisioning.lists.subjects import read_subjects
+from provisioning.lists.subjects import REVOKED, subjects_of
 from provisioning.paper import printing, sheets
 from provisioning.registry.tables import Badge
-from provisioning.remote.site_policy import lists_of
 from provisioning.verbs.verb import Also, Key, Out, Paper, Verbs
 
 
@@ -44,28 +46,20 @@ class Badges(Verbs):
             made = batch.issue(place, names, ends, role, zone, issuer)
         except ValueError as error:
             raise Refused("E133", value="--role, --zone", why=error) from error
-
-        def keep() -> None:
-            with self.desk.registry.change() as session:
-                session.add_all([row for row, _ in made])
-
-        def draw() -> None:
-            printing.save_pdf(sheets.badges(place, [(row.label, text, row.expires) for row, text in made], sheets.now()), out, 0o600)
-
+        cards = [(row.label, text, row.expires) for row, text in made]
+        keep = partial(batch.keep, self.desk.registry, [row for row, _ in made])
         # On paper first: a badge that is registered and nowhere printed would be nobody's.
-        facts = {"count": len(made), "site": place.name, "date": until}
-        steps = [Step("step.write", {"path": out}, draw), Step("step.badges", facts, keep)] if made else []
+        draw = printing.pdf_step(partial(sheets.badges, place, cards, times.now()), out, 0o600)
+        steps = [draw, Step("step.badges", {"count": len(made), "site": place.name, "date": until}, keep)] if made else []
         self.desk.carry_out("badge issue", place.id, steps, lambda: {"count": len(made), "path": str(out)})
 
     def revoke(self, badge: str, reason: Annotated[str, typer.Option("--reason")]) -> None:
         """One badge."""
-        if not 0 < len(reason) <= 100 or not reason.isprintable():  # noqa: PLR2004 - what the registry holds
-            raise Refused("E133", value="--reason", why="1-100")
+        batch.checked_reason(reason)
         row = self.desk.registry.badge(badge.strip().lower())
-        facts = {"id": row.subject, "reason": reason}
-        steps = [] if row.revoked else [Step("step.revoke", facts, partial(publishing.revoke, self.desk.registry, row.subject, reason))]
+        mark = Step("step.revoke", {"id": row.subject, "reason": reason}, partial(batch.revoke, self.desk.registry, row.subject, reason))
         told = {"id": row.subject, "site": row.site, "next": self.desk.words("say.publish_next", site=row.site)}
-        self.desk.carry_out("badge revoke", row.subject, steps, lambda: told)
+        self.desk.carry_out("badge revoke", row.subject, [] if row.revoked else [mark], lambda: told)
 
     def list(self, site: Annotated[str, typer.Option("--site")]) -> None:
         """All of a site."""
@@ -88,41 +82,23 @@ class Lists(Verbs):
         site: Annotated[str, typer.Option("--site")],
         cert: Paper,
         key: Key,
-        name: Annotated[str, typer.Option("--name")] = publishing.REVOKED,
+        name: Annotated[str, typer.Option("--name")] = REVOKED,
         people: Annotated[Path | None, typer.Option("--people")] = None,
         days: Annotated[int, typer.Option("--days", min=1, max=365)] = 30,
         also: Also = None,
     ) -> None:
         """The next version of a list, to each of a site's gates: the revoked badges, or whom a file names."""
         place = self.desk.registry.site(checked(site, SITE))
-        ours, phrase, gates = self.desk.authority, self.desk.passphrase(), self.desk.registry.gates(place.id)
-        signer, site_key = ours.signer(Purpose.LISTS, phrase), ours.site_keys(phrase)(place.id)
-        if not gates:
-            raise Refused("E173", id=place.id)
-        named = lists_of(place.policy)
-        if name not in named:
-            raise Refused("E192", id=place.id, name=name, known=", ".join(named) or "-")
-        if (people is None) != (name == publishing.REVOKED):
-            raise Refused("E133", value="--people", why=f"--name {name}")
-        if people is None:
-            subjects = publishing.revoked(self.desk.registry, place.id, site_key)
-        else:
-            subjects = read_subjects(people, named[name], site_key)
-        made = publishing.edition(self.desk.registry, gates, name, subjects, signer, timedelta(days=days))
-        peers = self.nodes(place, cert, key, also)
-
-        def send() -> None:
-            for peer in peers:
-                for one in made.releases:
-                    publishing.publish(peer, one.messages())
-
-        def keep() -> None:
-            with self.desk.registry.change() as session:
-                session.add(made.row)
-
-        told = {"name": name, "version": made.row.version, "count": made.count, "gates": [one.gate for one in made.releases]}
-        where = {"count": len(made.releases), "host": ", ".join(peer.host for peer in peers), "port": place.broker_port}
-        note = {"version": made.row.version, "name": made.row.name, "count": made.count}
+        phrase, registry = self.desk.passphrase(), self.desk.registry
+        signer, site_key = self.desk.authority.signer(Purpose.LISTS, phrase), self.desk.authority.site_keys(phrase)(place.id)
+        gates = publishing.hearing(registry, place.id)
+        subjects = subjects_of(registry, place, name, people, site_key)
+        made = publishing.edition(registry, gates, name, subjects, signer, timedelta(days=days))
+        peers = nodes(place, self.tls(cert, key), also)
+        row, count = made.row, len(made.releases)
+        told = {"name": name, "version": row.version, "count": made.count, "gates": [one.gate for one in made.releases]}
+        where = {"count": count, "host": ", ".join(peer.host for peer in peers), "port": place.broker_port}
         # Noted first: a version of which some gates may have heard is never given to another content.
-        steps = [Step("step.list_note", note, keep), Step("step.list_send", where, send)]
-        self.desk.carry_out("list publish", place.id, steps, lambda: told)
+        note = Step("step.list_note", {"version": row.version, "name": name, "count": made.count}, partial(publishing.keep, registry, made))
+        send = Step("step.list_send", where, partial(publishing.send, peers, made))
+        self.desk.carry_out("list publish", place.id, [note, send], lambda: told)

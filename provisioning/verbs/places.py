@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
-from pydantic import ValidationError
 
-from provisioning.desk.errors import Refused
-from provisioning.desk.ids import GATE, SITE, checked, new_id
-from provisioning.desk.input_files import text_of
-from provisioning.desk.plan import Step
-from provisioning.paper import printing
+from provisioning.common.errors import Refused
+from provisioning.common.ids import SITE, checked
+from provisioning.common.input_files import text_of
+from provisioning.common.output_files import save
+from provisioning.common.plan import Step
 from provisioning.places.kinds import SiteKind
-from provisioning.registry.spreadsheets import BOARDS, NewSite, read_sites, written
-from provisioning.registry.tables import Gate, GateState, Site
+from provisioning.registry import sites
+from provisioning.registry.gates import planned
+from provisioning.registry.spreadsheets import new_sites, written
+from provisioning.registry.tables import Site
 from provisioning.verbs.verb import Verbs
-
-AT_GATES: Final = frozenset({"policy", "purpose", "legal_basis", "broker_host", "broker_port"})
-"""What a gate in service has on its card, and can be sent anew."""
 
 
 class Sites(Verbs):
@@ -49,7 +45,7 @@ class Sites(Verbs):
         """One site, under a new id."""
         told: dict[str, Any] = {"name": name, "kind": kind, "commune": commune, "contact": contact, "hotline": hotline, "purpose": purpose}
         told |= {"legal_basis": legal_basis, "broker_host": broker, "address": address, "broker_port": port}
-        row = _described({**told, "network": _network(network, ssid, apn), "policy": "" if policy is None else text_of(policy)}).row()
+        row = sites.described({**told, "network": _network(network, ssid, apn), "policy": "" if policy is None else text_of(policy)})
         facts = {"id": row.id, "name": row.name, "kind": self.kind_name(row.kind), "commune": self.commune_name(row.commune)}
         self.desk.carry_out("site add", row.id, [Step("step.site", facts, partial(self.desk.registry.add, row))], lambda: facts)
 
@@ -82,21 +78,13 @@ class Sites(Verbs):
         }
         if network is None and (ssid or apn):
             raise Refused("E133", value="--ssid, --apn", why="--network")
-        before = {key: value for key, value in _facts(row).items() if key != "commune_list"}
-        new = _described({**before, **{key: value for key, value in told.items() if value is not None}}).row()
-        changed = {key: value for key, value in _facts(new).items() if value != getattr(row, key)}
-
-        def keep() -> None:
-            with self.desk.registry.change() as session:
-                kept = session.get_one(Site, row.id)
-                for key, value in changed.items():
-                    setattr(kept, key, value)
-
+        changed = sites.changes(row, told)
         facts = {"id": row.id, "what": "; ".join(f"{key}: {getattr(row, key)} → {value}" for key, value in changed.items())}
-        steps = [Step("step.site_change", facts, keep)] if changed else []
+        keep = Step("step.site_change", facts, partial(sites.change, self.desk.registry, row.id, changed))
+        steps = [keep] if changed else []
         # Told of a new broker are gates where they still are: at the old one.
-        old = f" --also {row.broker_host}:{row.broker_port}" if {"broker_host", "broker_port"} & changed.keys() else ""
-        say = {"next": self.desk.words("say.config_next", site=f"{row.id}{old}")} if AT_GATES & changed.keys() else {}
+        old = f" --also {row.broker_host}:{row.broker_port}" if sites.BROKER & changed.keys() else ""
+        say = {"next": self.desk.words("say.config_next", site=f"{row.id}{old}")} if sites.AT_GATES & changed.keys() else {}
         self.desk.carry_out("site change", row.id, steps, lambda: {"id": row.id, "changed": sorted(changed), **say})
 
     def list(self) -> None:
@@ -112,24 +100,9 @@ class Sites(Verbs):
 
     def bring(self, path: Path) -> None:
         """From a file: all or none."""
-        rows = [new.row() for new in read_sites(path)]
-        for row in rows:
-            if row.id != checked(row.id, SITE):
-                raise Refused("E110", id=row.id)
-        doubled = next((row.id for row in rows if sum(other.id == row.id for other in rows) > 1), None)
-        if doubled is not None:
-            raise Refused("E114", id=doubled)
-        there = {site.id: _facts(site) for site in self.desk.registry.sites()}
-        for row in rows:
-            if row.id in there and there[row.id] != _facts(row):
-                raise Refused("E114", id=row.id)
-        new = [row for row in rows if row.id not in there]
-
-        def keep() -> None:
-            with self.desk.registry.change() as session:
-                session.add_all(new)
-
-        steps = [Step("step.import", {"count": len(new), "path": path}, keep)] if new else []
+        new = new_sites(path, self.desk.registry.sites())
+        keep = Step("step.import", {"count": len(new), "path": path}, partial(sites.add_all, self.desk.registry, new))
+        steps = [keep] if new else []
         self.desk.carry_out("site import", path.name[:64], steps, lambda: {"count": len(new), "sites": [row.id for row in new]})
 
     def export(
@@ -144,26 +117,12 @@ class Sites(Verbs):
         if out is None:
             self.desk.out.print(text, end="", markup=False)
         else:
-            printing.save(text.encode(), out)
+            save(text.encode(), out)
             self.desk.show({"path": str(out)})
 
     def _row(self, site: Site) -> dict[str, Any]:
         told = {"id": site.id, "name": site.name, "kind": self.kind_name(site.kind), "commune": self.commune_name(site.commune)}
         return {**told, "hotline": site.hotline}
-
-
-def _facts(site: Site) -> dict[str, Any]:
-    return {column.name: getattr(site, column.name) for column in Site.__table__.columns if column.name != "created"}
-
-
-def _described(told: Mapping[str, Any]) -> NewSite:
-    """Raises Refused (E133), naming the option."""
-    try:
-        return NewSite.model_validate(told)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        option = {"broker_host": "broker", "broker_port": "port"}.get(str(first["loc"][0]), str(first["loc"][-1]).replace("_", "-"))
-        raise Refused("E133", value=f"--{option}", why=first["msg"].removeprefix("Value error, ")) from error
 
 
 def _network(kind: str, ssid: str | None, apn: str | None) -> dict[str, str | None]:
@@ -182,12 +141,7 @@ class Gates(Verbs):
     ) -> None:
         """One gate, under a new id, planned."""
         place = self.desk.registry.site(checked(site, SITE))
-        lane, direction = lane_of(lane), way_of(direction)
-        if board not in BOARDS:
-            raise Refused("E133", value=board, why=" | ".join(BOARDS))
-        now = datetime.now(UTC)
-        row = Gate(id=new_id(GATE), site=place.id, lane=lane, direction=direction, board=board, state=GateState.PLANNED)
-        row.created = row.changed = now
+        row = planned(place, lane, direction, board)
         facts = {"id": row.id, "site": place.id, "lane": lane, "direction": direction, "board": board}
         step = Step("step.gate", {**facts, "site": place.name}, partial(self.desk.registry.add, row))
         self.desk.carry_out("gate add", row.id, [step], lambda: facts)
@@ -197,17 +151,3 @@ class Gates(Verbs):
         gates = self.desk.registry.gates(None if site is None else checked(site, SITE))
         columns = ("id", "site", "lane", "direction", "board", "state")
         self.desk.table(({name: getattr(gate, name) for name in columns} for gate in gates), columns)
-
-
-def lane_of(lane: str) -> str:
-    """A lane as a gate's configuration takes it. Raises Refused (E133)."""
-    if not 0 < len(lane) <= 16 or not all(letter in "abcdefghijklmnopqrstuvwxyz0123456789-" for letter in lane):  # noqa: PLR2004 - as the gate's own configuration
-        raise Refused("E133", value=f"--lane {lane}", why="a-z 0-9 -, 1-16")
-    return lane
-
-
-def way_of(direction: str) -> str:
-    """A direction. Raises Refused (E133)."""
-    if direction not in {"in", "out", "both"}:
-        raise Refused("E133", value=f"--direction {direction}", why="in | out | both")
-    return direction

@@ -11,21 +11,18 @@ from typing import Annotated, Final
 
 import typer
 
-from device.edges.broker.tls import TlsFiles
 from device.edges.broker.values import Peer
 from provisioning import doctor
-from provisioning.authority import authority, rotation
-from provisioning.authority.authority import PUBLIC
+from provisioning.authority import creation, rotation
 from provisioning.broker.access import gone
 from provisioning.broker.config_files import ENROL_PORT, mosquitto_files, service
 from provisioning.broker.rabbitmq import rabbitmq_files
-from provisioning.desk.errors import Refused
-from provisioning.desk.plan import Step
-from provisioning.enrolment.issuing import FilesIssuer, Issuer
-from provisioning.enrolment.step_ca import StepIssuer
+from provisioning.common import times
+from provisioning.common.plan import Step
+from provisioning.enrolment.issuing import FilesIssuer
 from provisioning.enrolment.worker import WORKER, EnrolmentDesk, Worker
 from provisioning.paper import printing, sheets
-from provisioning.verbs.verb import Out, Verbs
+from provisioning.verbs.verb import Key, Out, Paper, Verbs
 
 _ROTATION: Final = {
     rotation.RotationPhase.INTRODUCE: ("step.rotate_introduce", "say.rotate_introduce"),
@@ -50,24 +47,20 @@ class AuthorityVerbs(Verbs):
 
     def init(self, name: Annotated[str, typer.Option("--name")] = "Gia Lai gates") -> None:
         """Make it, and its sheet."""
-        home = self.desk.settings.home
-        if self.desk.authority.exists or self.desk.authority.folder.exists():
-            raise Refused("E143", path=self.desk.authority.folder)
-        sheet = home / "fingerprints.pdf"
-        now = sheets.now()
-        phrase = self.desk.passphrase(twice=True)
-        if len(phrase) < authority.LEAST_PASSPHRASE:
-            raise Refused("E144", least=authority.LEAST_PASSPHRASE)
+        home, ours, now = self.desk.settings.home, self.desk.authority, times.now()
+        creation.check_absent(ours.folder)
+        sheet, phrase = home / "fingerprints.pdf", self.desk.passphrase(twice=True)
+        creation.check_passphrase(phrase)
 
         def make() -> None:
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            authority.make(self.desk.authority.folder, name, phrase, now)
+            creation.make(ours.folder, name, phrase, now)
 
         def draw() -> None:
-            printing.save_pdf(sheets.fingerprints(name, self.desk.authority.fingerprints(), self.desk.settings.lang, now), sheet)
+            printing.save_pdf(sheets.fingerprints(name, ours.fingerprints(), self.desk.settings.lang, now), sheet)
 
-        steps = [Step("step.authority", {"path": self.desk.authority.folder}, make), Step("step.sheet", {"path": sheet}, draw)]
-        told = {"folder": str(self.desk.authority.folder), "path": str(sheet), "next": self.desk.words("say.offline_root")}
+        steps = [Step("step.authority", {"path": ours.folder}, make), Step("step.sheet", {"path": sheet}, draw)]
+        told = {"folder": str(ours.folder), "path": str(sheet), "next": self.desk.words("say.offline_root")}
         self.desk.carry_out("authority init", name[:64], steps, lambda: told)
 
     def service(
@@ -133,25 +126,15 @@ class Enrolments(Verbs):
         self,
         *,
         host: Annotated[str, typer.Option("--host")],
-        cert: Annotated[Path, typer.Option("--cert")],
-        key: Annotated[Path, typer.Option("--key")],
+        cert: Paper,
+        key: Key,
         port: Annotated[int, typer.Option("--port")] = ENROL_PORT,
-        step_ca: Annotated[str | None, typer.Option("--step-ca")] = None,
-        step_ca_root: Annotated[Path | None, typer.Option("--step-ca-root")] = None,
-        step_ca_key: Annotated[Path | None, typer.Option("--step-ca-key")] = None,
-        step_ca_provisioner: Annotated[str, typer.Option("--step-ca-provisioner")] = "gates",
     ) -> None:
         """The worker, until SIGTERM or SIGINT."""
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-        phrase = self.desk.passphrase()
-        ours = self.desk.authority
-        peer = Peer(host, port, TlsFiles(ours.folder / PUBLIC / "root.pem", cert, key), WORKER)
-        issuer: Issuer = FilesIssuer.of(ours, phrase)
-        if step_ca is not None:
-            if step_ca_root is None or step_ca_key is None:
-                raise Refused("E133", value="--step-ca", why="--step-ca-root, --step-ca-key")
-            issuer = StepIssuer.of(step_ca, step_ca_root, step_ca_provisioner, step_ca_key)
-        worker = Worker(peer, EnrolmentDesk(self.desk.registry, issuer, ours.site_keys(phrase), ours.roots()))
+        phrase, ours = self.desk.passphrase(), self.desk.authority
+        desk = EnrolmentDesk(self.desk.registry, FilesIssuer.of(ours, phrase), ours.site_keys(phrase), ours.roots())
+        worker = Worker(Peer(host, port, self.tls(cert, key), WORKER), desk)
         stop = threading.Event()
 
         def end(*_: object) -> None:

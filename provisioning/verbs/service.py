@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TextIO, cast
 
 import segno
 import typer
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.core.orders import Order
-from provisioning.authority.authority import Purpose, leaf
+from device.edges.broker.tls import TlsFiles
+from provisioning.authority.keys import Purpose
 from provisioning.broker.access import apply, gone
-from provisioning.desk.errors import Refused
-from provisioning.desk.ids import GATE, SITE, checked
-from provisioning.desk.plan import Step
-from provisioning.enrolment.issuing import DAYS
-from provisioning.paper import printing, service_sheets, sheets
-from provisioning.registry.registry import FORWARD
-from provisioning.registry.tables import Certificate, Gate, GateState
+from provisioning.broker.nodes import nodes
+from provisioning.common import times
+from provisioning.common.errors import Refused
+from provisioning.common.ids import GATE, SITE, checked
+from provisioning.common.plan import Step
+from provisioning.enrolment.issuing import DAYS, FilesIssuer
+from provisioning.paper import printing, service_sheets
+from provisioning.registry import certificates, gates
+from provisioning.registry.tables import Gate, GateState
 from provisioning.remote import orders
-from provisioning.remote.by_camera import MOST_HOURS, Maker, certificate_life, gate_key, moment
-from provisioning.verbs.places import lane_of, way_of
+from provisioning.remote.by_camera import MOST_HOURS, Maker
 from provisioning.verbs.verb import Key, Out, Paper, Verbs
 
 Acl = Annotated[Path | None, typer.Option("--acl")]
@@ -51,16 +49,14 @@ class Commissioning(Verbs):
     ) -> None:
         """A gate's lane, direction and site, as an order for its camera."""
         row = self.desk.registry.gate(checked(gate, GATE))
-        place = None if site is None else self.desk.registry.site(checked(site, SITE))
-        wanted = (lane_of(lane or row.lane), way_of(direction or row.direction))
+        place = row.site if site is None else self.desk.registry.site(checked(site, SITE)).id
+        wanted = gates.checked_lane(lane or row.lane), gates.checked_direction(direction or row.direction)
         phrase = self.desk.passphrase()
         maker = _maker(self, row, phrase, hours)
-        if place is None or place.id == row.site:
-            text = maker.place(*wanted)
-        else:
-            text = maker.place(*wanted, place.id, self.desk.authority.site_keys(phrase)(place.id))
-        facts = {"id": row.id, "lane": wanted[0], "direction": wanted[1], "site": row.site if place is None else place.id}
-        note = Step("step.order_note", facts, partial(_stand, self, row.id, facts))
+        moved = () if place == row.site else (place, self.desk.authority.site_keys(phrase)(place))
+        text = maker.place(*wanted, *moved)
+        facts = {"id": row.id, "lane": wanted[0], "direction": wanted[1], "site": place}
+        note = Step("step.order_note", facts, partial(gates.place, self.desk.registry, row.id, *wanted, place))
         _show(self, "commission qr", maker, text, note, out / f"{row.id}-order")
 
 
@@ -72,14 +68,13 @@ class Renewal(Verbs):
     ) -> None:
         """A new certificate for a gate whose own has ended, as an order for its camera. Others renew by themselves."""
         row = self.desk.registry.gate(checked(gate, GATE))
-        phrase, ours = self.desk.passphrase(), self.desk.authority
+        phrase = self.desk.passphrase()
         maker = _maker(self, row, phrase, hours)
-        key = gate_key(self.desk.registry, row.id)
-        above = ours.certificate(Purpose.GATES)
-        made = leaf(row.id, key, above, ours.key(Purpose.GATES, phrase), certificate_life(days, moment()))
-        text = maker.certificate(made)
-        facts = {"id": row.id, "serial": f"{made.serial_number:x}", "date": f"{made.not_valid_after_utc:%Y-%m-%d}"}
-        note = Step("step.certificate_note", facts, partial(_keep_certificate, self, row.id, [made, above]))
+        key = certificates.newest_key(self.desk.registry, row.id)
+        chain = FilesIssuer.of(self.desk.authority, phrase, days).issue(row.id, key)
+        text = maker.certificate(chain[0])
+        facts = {"id": row.id, "serial": f"{chain[0].serial_number:x}", "date": f"{chain[0].not_valid_after_utc:%Y-%m-%d}"}
+        note = Step("step.certificate_note", facts, partial(certificates.keep, self.desk.registry, row.id, chain))
         _show(self, "rotate", maker, text, note, out / f"{row.id}-certificate")
 
 
@@ -89,20 +84,18 @@ class Leaving(Verbs):
     def revoke(self, gate: str, reason: Reason, acl: Acl = None, pid: Pid = None) -> None:
         """A gate that may nothing any more. A new card it gets only when its certificates have ended."""
         row = self.desk.registry.gate(checked(gate, GATE))
-        self._leave("revoke", row, GateState.REVOKED, reason, self._silence(acl, pid))
+        self._leave("revoke", row, GateState.REVOKED, reason, [], self._silence(acl, pid), {})
 
     def decommission(
         self, gate: str, reason: Reason, acl: Acl = None, pid: Pid = None, cert: Paper | None = None, key: Key | None = None
     ) -> None:
         """A gate that is taken down for good: wiped where it can be reached, and silenced. Its id is never given again."""
-        row = self.desk.registry.gate(checked(gate, GATE))
-        steps = self._silence(acl, pid)
+        row, wipe = self.desk.registry.gate(checked(gate, GATE)), list[Step]()
         told: dict[str, Any] = {}
         if cert is not None and key is not None and row.state != GateState.DECOMMISSIONED:
             signer = self.desk.authority.signer(Purpose.ORDERS, self.desk.passphrase())
-            wipe = Step("step.wipe", {"id": row.id}, partial(self._wipe, row, cert, key, signer, told))
-            steps = [wipe, *steps]
-        self._leave("decommission", row, GateState.DECOMMISSIONED, reason, steps, told)
+            wipe = [Step("step.wipe", {"id": row.id}, partial(self._wipe, row, self.tls(cert, key), signer, told))]
+        self._leave("decommission", row, GateState.DECOMMISSIONED, reason, wipe, self._silence(acl, pid), told)
 
     def access(self, acl: Annotated[Path, typer.Option("--acl")], pid: Pid = None) -> None:
         """The access list of this machine's broker, as the registry stands now."""
@@ -115,23 +108,19 @@ class Leaving(Verbs):
             return []
         return [Step("step.silence", {"path": acl}, lambda: apply(acl, gone(self.desk.registry), pid))]
 
-    def _leave(self, verb: str, row: Gate, state: GateState, reason: str, after: list[Step], told: dict[str, Any] | None = None) -> None:
+    def _leave(  # noqa: PLR0917 - what is done before and after the registry says that it is gone
+        self, verb: str, row: Gate, state: GateState, reason: str, before: list[Step], after: list[Step], told: dict[str, Any]
+    ) -> None:
         if not 0 < len(reason) <= REASON_LIMIT or not reason.isprintable():
             raise Refused("E133", value="--reason", why=f"1-{REASON_LIMIT}")
-        told = {} if told is None else told
         told |= {"id": row.id, "state": str(state), "reason": reason, "next": self.desk.words("say.access_next")}
-        if row.state == state:
-            self.desk.carry_out(verb, row.id, after, lambda: told)
-            return
-        if state not in FORWARD[GateState(row.state)]:
-            raise Refused("E115", id=row.id, state=row.state, wanted=state)
-        # An order to wipe goes out while the gate may still hear it; the rest when the registry says that it is gone.
-        first = [step for step in after if step.key == "step.wipe"]
         move = Step("step.move", {"id": row.id, "state": state}, partial(self.desk.registry.move, row.id, state))
-        self.desk.carry_out(verb, row.id, [*first, move, *(step for step in after if step not in first)], lambda: told)
+        # An order to wipe goes out while the gate may still hear it; the rest when the registry says that it is gone.
+        steps = [*before, move, *after] if gates.has_to_move(row, state) else after
+        self.desk.carry_out(verb, row.id, steps, lambda: told)
 
-    def _wipe(self, row: Gate, cert: Path, key: Path, signer: Ed25519PrivateKey, told: dict[str, Any]) -> None:
-        peer = self.peer(self.desk.registry.site(row.site), cert, key)
+    def _wipe(self, row: Gate, tls: TlsFiles, signer: Ed25519PrivateKey, told: dict[str, Any]) -> None:
+        peer = nodes(self.desk.registry.site(row.site), tls)[0]
         told["wiped"] = orders.give(peer, row.id, Order.WIPE, {"confirm": row.id}, signer).state
 
 
@@ -140,45 +129,22 @@ class Service(Verbs):
 
     def begin(self, gate: str) -> None:
         """A gate that was accepted begins its work."""
-        row = self.desk.registry.gate(checked(gate, GATE))
-        state = GateState.IN_SERVICE
-        if row.state != state and state not in FORWARD[GateState(row.state)]:
-            raise Refused("E115", id=row.id, state=row.state, wanted=state)
-        last = self.desk.registry.acceptance(row.id)
-        if last is not None and not last.well:
-            raise Refused("E185", id=row.id)
+        row, state = self.desk.registry.gate(checked(gate, GATE)), GateState.IN_SERVICE
         move = Step("step.move", {"id": row.id, "state": state}, partial(self.desk.registry.move, row.id, state))
-        self.desk.carry_out("gate in-service", row.id, [] if row.state == state else [move], lambda: {"id": row.id, "state": str(state)})
+        steps = [move] if gates.has_to_begin(self.desk.registry, row) else []
+        self.desk.carry_out("gate in-service", row.id, steps, lambda: {"id": row.id, "state": str(state)})
 
 
 def _maker(verbs: Verbs, row: Gate, phrase: str, hours: int) -> Maker:
-    return Maker(verbs.desk.registry, verbs.desk.authority.signer(Purpose.ORDERS, phrase), row, moment(), hours)
-
-
-def _stand(verbs: Verbs, gate: str, facts: dict[str, str]) -> None:
-    with verbs.desk.registry.change() as session:
-        row = session.get_one(Gate, gate)
-        row.lane, row.direction, row.site, row.changed = facts["lane"], facts["direction"], facts["site"], datetime.now(UTC)
-
-
-def _keep_certificate(verbs: Verbs, gate: str, chain: list[x509.Certificate]) -> None:
-    pem = "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in chain)
-    serial, starts, ends = f"{chain[0].serial_number:x}", chain[0].not_valid_before_utc, chain[0].not_valid_after_utc
-    with verbs.desk.registry.change() as session:
-        session.add(Certificate(serial=serial, gate=gate, starts=starts, ends=ends, pem=pem))
+    return Maker(verbs.desk.registry, verbs.desk.authority.signer(Purpose.ORDERS, phrase), row, times.now(), hours)
 
 
 def _show(verbs: Verbs, verb: str, maker: Maker, text: str, note: Step, stem: Path) -> None:
     """On paper, as a picture for a screen, and on the terminal itself."""
     desk, row, hours = verbs.desk, maker.gate, maker.hours
-    sheet = service_sheets.order(desk.registry.site(row.site), row, text, hours, sheets.now())
-    pdf, png = stem.with_suffix(".pdf"), stem.with_suffix(".png")
-    save: list[tuple[Path, Callable[[], None]]] = [
-        (pdf, partial(printing.save_pdf, sheet, pdf, 0o600)),
-        (png, partial(printing.save_png, sheet, png, 0o600)),
-    ]
-    steps = [note, *(Step("step.write", {"path": path}, do) for path, do in save)]
-    told = {"id": row.id, "files": [str(pdf), str(png)], "next": desk.words("say.hold_button", hours=hours)}
-    desk.carry_out(verb, row.id, steps, lambda: told)
+    draw = partial(service_sheets.order, desk.registry.site(row.site), row, text, hours, times.now())
+    pages = printing.steps(draw, stem, 0o600)
+    told = {"id": row.id, "files": [str(page.facts["path"]) for page in pages], "next": desk.words("say.hold_button", hours=hours)}
+    desk.carry_out(verb, row.id, [note, *pages], lambda: told)
     if not desk.settings.json:
         segno.make_qr(text, error="m", boost_error=False).terminal(cast("TextIO", desk.out.file), compact=True)

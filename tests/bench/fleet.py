@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from provisioning.desk.ids import GATE, SITE, new_id
+from provisioning.common.ids import GATE, SITE, new_id
 from provisioning.fleet import known, page, rows, sheet, summary
 from provisioning.places.communes import VERSION, communes
 from provisioning.places.kinds import SiteKind

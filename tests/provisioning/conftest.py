@@ -14,26 +14,26 @@ from typing import Final
 import pytest
 
 from device.edges.certificate.enrol import Places
-from provisioning.authority import authority
+from provisioning.authority import keys
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Gate
 from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate
 
-SHIPPED: Final = authority.STRETCH_COST
+SHIPPED: Final = keys.STRETCH_COST
 
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_passphrase() -> Iterator[None]:
     """Stretching a passphrase is slow on purpose; here nobody guesses."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(authority, "STRETCH_COST", 2**4)
+        patch.setattr(keys, "STRETCH_COST", 2**4)
         yield
 
 
 @pytest.fixture
 def slow_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the tool itself has it: where another process opens the same keys."""
-    monkeypatch.setattr(authority, "STRETCH_COST", SHIPPED)
+    monkeypatch.setattr(keys, "STRETCH_COST", SHIPPED)
 
 
 @pytest.fixture

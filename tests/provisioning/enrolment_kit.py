@@ -23,7 +23,10 @@ from device.edges.broker.tls import TlsFiles
 from device.edges.broker.values import Peer
 from device.edges.certificate.enrol import Places, enrol
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
-from provisioning.authority.authority import Authority, Purpose, leaf, make
+from provisioning.authority.authority import Authority
+from provisioning.authority.certificates import leaf
+from provisioning.authority.creation import make
+from provisioning.authority.keys import Purpose
 from provisioning.broker import mosquitto
 from provisioning.cli import main
 from provisioning.enrolment.claims import Enrolment, bundle
@@ -81,7 +84,7 @@ class Province:
         now = datetime.now(UTC)
         above = self.authority.certificate(issuer)
         valid = (now + timedelta(days=days[0]), now + timedelta(days=days[1]))
-        made = leaf(name, key.public_key(), above, self.authority.key(issuer, PHRASE), valid, hosts=hosts)
+        made = leaf(name, key.public_key(), above, self.authority.issuer_key(issuer, PHRASE), valid, hosts=hosts)
         cert, private = self.folder / f"{issuer}-{name}.cert.pem", self.folder / f"{issuer}-{name}.key.pem"
         cert.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (made, above)))
         private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))

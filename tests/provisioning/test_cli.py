@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from provisioning.cli import main
-from provisioning.desk.ids import SITE, new_id
+from provisioning.common.ids import SITE, new_id
 
 SITE_WORDS = (
     *("--name", "Bệnh viện Hoa Mai", "--kind", "hospital", "--commune", "quy nhon nam", "--contact", "Phòng Hành chính"),

@@ -29,7 +29,8 @@ from device.gate import SEAL_INFO, Gate
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from device.workbench.scenes import Pose, scene
 from device.workbench.stage import GATE_ID, Stage, collector
-from provisioning.authority.authority import Authority, make
+from provisioning.authority.authority import Authority
+from provisioning.authority.creation import make
 from provisioning.cli import main
 from provisioning.province.event_store import SqliteStore
 from provisioning.registry.registry import Registry

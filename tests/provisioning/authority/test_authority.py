@@ -17,10 +17,12 @@ from device.core import wire
 from device.core.credentials.trust import KeyUse
 from device.edges.keys.seal import HpkeSealer, load_sealing_key
 from device.edges.keys.trust_files import Signs, load_province, load_trust
-from provisioning.authority import authority
-from provisioning.authority.authority import ISSUERS, PUBLIC, SIGNERS, Authority, Purpose, make
+from provisioning.authority import creation, keys
+from provisioning.authority.authority import PUBLIC, Authority
+from provisioning.authority.creation import make
+from provisioning.authority.keys import ISSUERS, SIGNERS, Purpose
 from provisioning.badges.issuer import BadgeIssuer
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 
 PHRASE = "ba bon nam sau"
 NOW = datetime(2026, 11, 27, 6, 0, tzinfo=UTC)
@@ -48,15 +50,15 @@ def test_openssl_follows_each_issuer_to_the_root(made: Authority, issuer: Purpos
 @pytest.mark.usefixtures("slow_passphrase")
 def test_a_guess_at_the_passphrase_costs_memory_and_time(tmp_path: Path) -> None:
     """64 MiB for each; and with another cost the files do not open."""
-    assert authority.STRETCH_COST == 2**16
+    assert keys.STRETCH_COST == 2**16
     one = make(tmp_path / "authority", "Test", PHRASE, NOW)
     assert one.signer(Purpose.ORDERS, PHRASE).sign(b"")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(authority, "STRETCH_COST", 2**4)
-        authority._stretched.cache_clear()  # noqa: SLF001 - what was stretched once is remembered
+        patch.setattr(keys, "STRETCH_COST", 2**4)
+        keys.stretched.cache_clear()  # what was stretched once is remembered
         with pytest.raises(Refused, match="E142"):
             one.signer(Purpose.ORDERS, PHRASE)
-    authority._stretched.cache_clear()  # noqa: SLF001 - see above
+    keys.stretched.cache_clear()
 
 
 def test_no_key_is_for_two_things(made: Authority) -> None:
@@ -152,7 +154,7 @@ def test_an_authority_is_never_written_over(tmp_path: Path) -> None:
 def test_an_interruption_leaves_no_half_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     """At each file; the next run makes it."""
     count = 0
-    real = authority._write  # noqa: SLF001 - the place where the disk fails
+    real = creation._write  # noqa: SLF001 - the place where the disk fails
 
     def failing(path: Path, content: bytes, mode: int = 0o644) -> None:
         nonlocal count
@@ -161,7 +163,7 @@ def test_an_interruption_leaves_no_half_authority(tmp_path: Path, monkeypatch: p
             raise OSError(28, os.strerror(28))
         real(path, content, mode)
 
-    monkeypatch.setattr(authority, "_write", failing)
+    monkeypatch.setattr(creation, "_write", failing)
     with pytest.raises(Refused, match="E145"):
         make(tmp_path / "a", "Test", PHRASE)
     assert not (tmp_path / "a").exists()

@@ -17,7 +17,8 @@ from device.edges.broker.values import Connected, Ended
 from device.edges.certificate import renew
 from device.edges.certificate.enrol import Places, enrol
 from provisioning.authority import rotation
-from provisioning.authority.authority import NEXT, Authority, Purpose
+from provisioning.authority.authority import NEXT, Authority
+from provisioning.authority.keys import Purpose
 from provisioning.authority.rotation import RotationPhase
 from provisioning.cli import main
 from tests.provisioning.broker.test_mosquitto import Client

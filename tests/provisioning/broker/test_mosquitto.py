@@ -16,9 +16,9 @@ from device.edges.broker.connection import Connection
 from device.edges.broker.tls import TlsFiles
 from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscribed, Subscription
 from device.workbench.broker import LOOPBACK
-from provisioning.authority.authority import Purpose
+from provisioning.authority.keys import Purpose
 from provisioning.broker.access import apply
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 from tests.provisioning.enrolment_kit import Province, province
 
 _EventT = TypeVar("_EventT", Answered, Subscribed)

@@ -23,10 +23,10 @@ from device.edges.broker.connection import Connection
 from device.edges.broker.tls import TlsFiles
 from device.edges.broker.values import Answered, Arrived, Connected, Ended, Event, Peer, Publication, Subscription, Will
 from device.workbench.broker import LOOPBACK
-from provisioning.authority.authority import Purpose
+from provisioning.authority.keys import Purpose
 from provisioning.broker import rabbitmq
 from provisioning.cli import main
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 from provisioning.registry.tables import GateState
 from tests.lab.folder import prepare
 from tests.provisioning.broker.test_mosquitto import NOBODY, Client

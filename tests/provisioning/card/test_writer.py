@@ -20,9 +20,9 @@ from provisioning.card import boot, seed
 from provisioning.card.boot import BootPartition
 from provisioning.card.writer import FIRST_BOOT, Card, steps
 from provisioning.cli import main
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 from provisioning.enrolment.claims import Enrolment
-from provisioning.registry.spreadsheets import Network
+from provisioning.registry.sites import Network
 from provisioning.registry.tables import Gate, GateState, Site
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import provisioning
-from provisioning.desk.catalogue import Lang, entries, fields, refusal, words
-from provisioning.desk.errors import Refused
+from provisioning.common.catalogue import Lang, entries, fields, refusal, words
+from provisioning.common.errors import Refused
 
 SOURCES = [
     path for path in Path(provisioning.__file__).parent.rglob("*.py") if "province" not in path.parts and "package" not in path.parts

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from provisioning.desk.errors import Refused
-from provisioning.desk.ids import ALPHABET, GATE, SITE, checked, new_id
+from provisioning.common.errors import Refused
+from provisioning.common.ids import ALPHABET, GATE, SITE, checked, new_id
 
 
 def refused(text: str) -> bool:

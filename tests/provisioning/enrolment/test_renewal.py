@@ -24,7 +24,8 @@ from device.edges.keys.signer import Signer, load_signing_key
 from device.edges.orders.by_camera import CERTIFICATE
 from device.errors import EnrolmentRefused
 from device.settings import commissioned
-from provisioning.authority.authority import Purpose, leaf
+from provisioning.authority.certificates import leaf
+from provisioning.authority.keys import Purpose
 from provisioning.registry.tables import Certificate, Gate, GateState
 from tests.provisioning.enrolment.test_worker import _Cut
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
@@ -202,7 +203,7 @@ def test_an_expired_gate_recovers_by_camera_and_renews_from_there(
     monkeypatch.setattr("provisioning.enrolment.worker.LEAST_AGE", timedelta())
     gate, places = enrolled
     key = load_signing_key(places.store / KEY)
-    issuer, issuer_key = town.authority.certificate(Purpose.GATES), town.authority.key(Purpose.GATES, PHRASE)
+    issuer, issuer_key = town.authority.certificate(Purpose.GATES), town.authority.issuer_key(Purpose.GATES, PHRASE)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     now = datetime.now(UTC).replace(microsecond=0)
 

@@ -24,7 +24,7 @@ from device.edges.certificate import exchange
 from device.edges.certificate.enrol import Places, enrol
 from device.edges.certificate.exchange import CERT, KEY, SITE_KEY, chain_in, site_key_in
 from device.errors import EnrolmentRefused
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 from provisioning.enrolment.claims import Enrolment
 from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState
 from tests.provisioning.enrolment_kit import PHRASE, Province, province

@@ -17,10 +17,10 @@ from device.edges.keys.trust_files import Signs, load_province
 from device.edges.lists.fetch import Ask, ListFetcher
 from device.edges.lists.installed import GateList
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
-from provisioning.authority.authority import Purpose
+from provisioning.authority.keys import Purpose
+from provisioning.badges.batch import revoke
 from provisioning.broker import mosquitto
 from provisioning.cli import main
-from provisioning.lists.publishing import revoke
 from provisioning.registry.tables import Badge, Gate, GateState
 from tests.edges.lists.test_fetch import HOUR_NS, Clock, until
 from tests.provisioning.broker.test_mosquitto import Client

@@ -19,11 +19,12 @@ from device.edges.keys.trust_files import Signs, load_province, load_trust
 from device.eye.camera import Luma
 from device.eye.decoder import Reading, ZbarDecoder, ZxingDecoder
 from device.eye.ladder import Ladder
-from provisioning.authority.authority import Purpose, make
+from provisioning.authority.creation import make
+from provisioning.authority.keys import Purpose
 from provisioning.badges.batch import issue
 from provisioning.badges.issuer import BadgeIssuer
-from provisioning.desk.catalogue import Lang, remedy, words
-from provisioning.desk.errors import Refused
+from provisioning.common.catalogue import Lang, remedy, words
+from provisioning.common.errors import Refused
 from provisioning.paper import printing, sheets
 from provisioning.paper.technician_card import ERRORS, STEPS, technician_card
 from provisioning.registry.tables import Gate, GateState, Site

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from provisioning.desk.catalogue import Lang
-from provisioning.desk.errors import Refused
+from provisioning.common.catalogue import Lang
+from provisioning.common.errors import Refused
 from provisioning.places.communes import commune, communes, plain
 from provisioning.places.kinds import VEHICLES, SiteKind, name_of
 

@@ -11,10 +11,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.exc import IntegrityError
 
-from provisioning.desk.errors import Refused
-from provisioning.desk.ids import GATE, new_id
+from provisioning.common.errors import Refused
+from provisioning.common.ids import GATE, new_id
 from provisioning.registry.registry import FORWARD, Registry
-from provisioning.registry.spreadsheets import NewSite, read_sites, written
+from provisioning.registry.sites import NewSite
+from provisioning.registry.spreadsheets import read_sites, written
 from provisioning.registry.tables import Base, Gate, GateState, Site
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 
 SIZE_LIMIT: Final = 16 << 20
 

@@ -13,7 +13,7 @@ from typing import Final
 from stdnum.exceptions import ValidationError
 from stdnum.iso7064 import mod_37_2
 
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _RANDOM: Final = 7

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from provisioning.authority.authority import Authority
-from provisioning.desk.catalogue import Lang, refusal, words
-from provisioning.desk.errors import Refused
-from provisioning.desk.plan import Step
+from provisioning.common.catalogue import Lang, refusal, words
+from provisioning.common.errors import Refused
+from provisioning.common.plan import Step
 from provisioning.registry.registry import Registry
 
 PASSPHRASE: Final = "GATE_PROVISION_PASSPHRASE"  # noqa: S105 - the name of a variable, not a secret

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Final
 
-from provisioning.desk.errors import Refused
+from provisioning.common.errors import Refused
 
 CATALOGUE: Final = Path(__file__).with_suffix(".toml")
 
