@@ -31,7 +31,7 @@ from device.edges.broker.siblings import Siblings, apply_passages
 from device.edges.broker.tls import context_for
 from device.edges.broker.uplink import MqttUplink
 from device.edges.eye.link import EyeLink
-from device.edges.keys.seal import HpkeSealer
+from device.edges.keys.seal import SEAL_INFO, HpkeSealer
 from device.edges.keys.signer import Signer
 from device.edges.keys.trust_files import Province, Signs, load_province
 from device.edges.lists.fetch import ListFetcher
@@ -79,9 +79,6 @@ TAKEN_SHOWN_NS: Final = 3_000_000_000
 
 FATE_LIMIT_S: Final = 5.0
 """How an order ended is recorded within so long, or told again at the next start."""
-
-SEAL_INFO: Final = "vn.gate.identity.v1/"
-"""What sealed identities are bound to, before the gate's id: HPKE's ``info``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import x25519
 
-from device.edges.keys.seal import SealBroken, open_sealed
-from device.gate import SEAL_INFO
+from device.edges.keys.seal import SEAL_INFO, SealBroken, open_sealed
 from provisioning.common.output_files import csv_table
 from provisioning.common.times import HERE
 from provisioning.unsealing.contacts import Contact

@@ -22,9 +22,9 @@ from device.workbench.broker import LOOPBACK
 from provisioning.card.writer import Card, steps
 from provisioning.enrolment.claims import Enrolment
 from provisioning.registry.tables import Gate, GateState
-from tests.provisioning.card.test_writer import pi_card
+from tests.provisioning.card.pi_card import pi_card
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
-from tests.provisioning.registry.test_registry import a_gate
+from tests.provisioning.registry.rows import a_gate
 
 THREADS = 16
 

@@ -25,7 +25,7 @@ from device.edges.keys.signer import Signer
 from device.workbench.broker import LOOPBACK
 from provisioning.acceptance import QUESTIONS
 from provisioning.cli import main as provision
-from tests.provisioning.card.test_writer import pi_card
+from tests.provisioning.card.pi_card import pi_card
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 
 BY_HAND: Final = (

@@ -23,9 +23,9 @@ from device import config as configuration
 from device.cli import main
 from device.core.player import Snapshot
 from device.core.types import Sign
-from device.edges.keys.seal import open_sealed
+from device.edges.keys.seal import SEAL_INFO, open_sealed
 from device.errors import ConfigError
-from device.gate import SEAL_INFO, Gate
+from device.gate import Gate
 from device.workbench.people import citizen_card, people, seeded
 from device.workbench.scenes import Pose, scene
 from device.workbench.stage import GATE_ID, Stage, collector, received_checkins

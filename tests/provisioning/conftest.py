@@ -17,7 +17,8 @@ from device.edges.certificate.enrol import Places
 from provisioning.authority import keys
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Gate
-from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate
+from tests.provisioning.enrolment_kit import Province, at_work, enrolled_gate, on_this_machine
+from tests.provisioning.gate_kit import faces
 
 SHIPPED: Final = keys.STRETCH_COST
 
@@ -47,6 +48,24 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Province]:
 def enrolled(town: Province, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, Places]:
     """A gate that has enrolled there."""
     return enrolled_gate(town, monkeypatch)
+
+
+@pytest.fixture
+def here(town: Province, enrolled: tuple[Gate, Places]) -> tuple[Gate, Path]:
+    """The same gate made to work on this machine, before faces, and its configuration."""
+    gate, places = enrolled
+    return gate, on_this_machine(town, places, faces(town.folder / "faces"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the tool's own."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("GATE_PROVISION_HOME", str(folder))
+    monkeypatch.setenv("GATE_PROVISION_PASSPHRASE", "bon tu khong lien quan")
+    monkeypatch.delenv("GATE_PROVISION_LANG", raising=False)
+    monkeypatch.delenv("GATE_PROVISION_REGISTRY", raising=False)
+    return folder
 
 
 def _server() -> Path | None:

@@ -34,7 +34,7 @@ from provisioning.enrolment.issuing import FilesIssuer
 from provisioning.enrolment.worker import WORKER, EnrolmentDesk, Worker
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Gate, GateState, Site
-from tests.provisioning.registry.test_registry import a_gate, a_site
+from tests.provisioning.registry.rows import a_gate, a_site
 
 PHRASE = "ba bon nam sau"
 

@@ -28,7 +28,7 @@ from provisioning.province.event_store import SqliteStore
 from provisioning.registry.tables import Gate, GateState
 from tests.gate.test_gate import turning, until
 from tests.provisioning.enrolment_kit import Province, on_this_machine, run
-from tests.provisioning.paper.test_sheets import decode, text_of
+from tests.provisioning.paper.pages import decode, text_of
 
 WELL: Final = [Row("clock", Grade.PASS, "synchronised"), Row("space", Grade.WARN, "900 MiB free")]
 

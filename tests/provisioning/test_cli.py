@@ -6,38 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from provisioning.cli import main
 from provisioning.common.ids import SITE, new_id
-
-SITE_WORDS = (
-    *("--name", "Bệnh viện Hoa Mai", "--kind", "hospital", "--commune", "quy nhon nam", "--contact", "Phòng Hành chính"),
-    *("--hotline", "0256 000 001", "--purpose", "bảo vệ người bệnh", "--legal-basis", "nội quy", "--broker", "broker.example.org"),
-)
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the tool's own."""
-    folder = tmp_path / "home"
-    monkeypatch.setenv("GATE_PROVISION_HOME", str(folder))
-    monkeypatch.setenv("GATE_PROVISION_PASSPHRASE", "bon tu khong lien quan")
-    monkeypatch.delenv("GATE_PROVISION_LANG", raising=False)
-    monkeypatch.delenv("GATE_PROVISION_REGISTRY", raising=False)
-    return folder
-
-
-def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> Any:  # noqa: ANN401 - JSON is anything
-    """What a verb prints as JSON."""
-    capsys.readouterr()
-    assert main([*words, "--json", "--yes"]) == code
-    shown = capsys.readouterr()
-    return json.loads(shown.err if code == 2 else shown.out)
+from tests.provisioning.commands import SITE_WORDS, told
 
 
 def test_from_nothing_to_a_labelled_gate(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,56 +84,6 @@ def test_each_refusal_has_a_code_and_says_what_to_do(
     shown = capsys.readouterr()
     assert shown.err.startswith(f"{error}: ")
     assert "\n→ " in shown.err
-
-
-def test_an_authority_is_not_made_twice_nor_with_a_short_passphrase(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """And its passphrase is asked for, not guessed."""
-    monkeypatch.setenv("GATE_PROVISION_PASSPHRASE", "short")
-    assert told(capsys, "authority", "init", code=2)["error"] == "E144"
-    monkeypatch.delenv("GATE_PROVISION_PASSPHRASE")
-    assert told(capsys, "authority", "init", code=2)["error"] == "E146"
-    assert not (home / "authority").exists()
-    monkeypatch.setenv("GATE_PROVISION_PASSPHRASE", "bon tu khong lien quan")
-    told(capsys, "authority", "init")
-    assert told(capsys, "authority", "init", code=2)["error"] == "E143"
-
-
-def test_a_file_of_sites_may_be_brought_again(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is there stays as it is; what was changed outside is refused."""
-    for _ in range(3):
-        told(capsys, "site", "add", *SITE_WORDS)
-    path = tmp_path / "sites.yaml"
-    told(capsys, "site", "export", "--out", str(path))
-    other = ("--home", str(tmp_path / "other"))
-    assert told(capsys, "site", "import", str(path), *other)["count"] == 3
-    assert told(capsys, "site", "import", str(path), *other)["count"] == 0
-    path.write_text(path.read_text(encoding="utf-8").replace("Hoa Mai", "Hoa Lan"), encoding="utf-8")
-    assert told(capsys, "site", "import", str(path), *other, code=2)["error"] == "E114"
-    assert len(told(capsys, "audit", *other)) == 1
-    assert home.exists()
-
-
-def test_badges_are_issued_for_the_lines_of_a_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Or none of them."""
-    told(capsys, "authority", "init")
-    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
-    path, out = tmp_path / "staff.txt", tmp_path / "badges.pdf"
-    words = ("badge", "issue", str(path), "--site", site, "--out", str(out), "--until")
-    path.write_text("Nguyễn Văn Mẫu\n\nTrần Thị Mẫu\n", encoding="utf-8")
-    for wrong in ("2020-01-01", "2099-01-01", "soon"):
-        assert told(capsys, *words, wrong, code=2)["error"] == "E171"
-    ends = str((datetime.now(UTC) + timedelta(days=30)).date())
-    assert told(capsys, *words, ends, "--role", "99", code=2)["error"] == "E133"
-    path.write_text("A\x1b[31m\n", encoding="utf-8")
-    assert told(capsys, *words, ends, code=2)["error"] == "E170"
-    assert told(capsys, "badge", "list", "--site", site) == []
-    path.write_text("Nguyễn Văn Mẫu\n\nTrần Thị Mẫu\n", encoding="utf-8")
-    assert told(capsys, *words, ends)["count"] == 2
-    assert sorted(row["label"] for row in told(capsys, "badge", "list", "--site", site)) == ["Nguyễn Văn Mẫu", "Trần Thị Mẫu"]
-    assert out.stat().st_mode & 0o777 == 0o600
-    assert home.exists()
 
 
 def test_help_is_in_the_language_asked_for(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

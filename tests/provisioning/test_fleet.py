@@ -23,7 +23,7 @@ from provisioning.fleet.known import Known
 from provisioning.province.event_store import SqliteStore
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Gate, GateState
-from tests.provisioning.registry.test_registry import a_gate, a_site
+from tests.provisioning.registry.rows import a_gate, a_site
 
 NOW = datetime(2026, 11, 27, 3, 30, tzinfo=UTC)
 SPAN = (NOW - timedelta(days=2), NOW)

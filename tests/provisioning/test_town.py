@@ -20,7 +20,7 @@ import provisioning
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from provisioning.cli import main, program
 from provisioning.desk import Desk, Settings
-from tests.provisioning.card.test_writer import pi_card
+from tests.provisioning.card.pi_card import pi_card
 from tests.provisioning.enrolment_kit import PHRASE
 
 

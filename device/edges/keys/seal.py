@@ -21,6 +21,8 @@ from device.errors import KeyUnusable
 SealingKey: TypeAlias = "x25519.X25519PublicKey | ec.EllipticCurvePublicKey"
 OpeningKey: TypeAlias = "x25519.X25519PrivateKey | ec.EllipticCurvePrivateKey"
 
+SEAL_INFO: Final = "vn.gate.identity.v1/"
+"""What sealed identities are bound to, before the gate's id: HPKE's ``info``."""
 _X25519: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_128_GCM)
 _P256: Final = hpke.Suite(hpke.KEM.P256, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_128_GCM)
 

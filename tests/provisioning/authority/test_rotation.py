@@ -21,7 +21,7 @@ from provisioning.authority.authority import NEXT, Authority
 from provisioning.authority.keys import Purpose
 from provisioning.authority.rotation import RotationPhase
 from provisioning.cli import main
-from tests.provisioning.broker.test_mosquitto import Client
+from tests.provisioning.broker.clients import Client
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 from tests.waiting import next_second
 

@@ -29,10 +29,10 @@ from provisioning.cli import main
 from provisioning.common.errors import Refused
 from provisioning.registry.tables import GateState
 from tests.lab.folder import prepare
-from tests.provisioning.broker.test_mosquitto import NOBODY, Client
+from tests.provisioning.broker.clients import NOBODY, Client
+from tests.provisioning.broker.rabbit_kit import ETC, NAMES, Cluster
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
-from tests.provisioning.rabbit_kit import ETC, NAMES, Cluster
-from tests.provisioning.registry.test_registry import a_gate, a_site
+from tests.provisioning.registry.rows import a_gate, a_site
 
 ONE, OTHER = "g1111", "g2222"
 LEAVING = "g5555"

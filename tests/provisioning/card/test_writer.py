@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import configparser
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -16,19 +14,17 @@ import pytest
 import yaml
 
 from device.edges.certificate.enrol import Places, read_bundle
-from provisioning.card import boot, seed
+from provisioning.card import boot
 from provisioning.card.boot import BootPartition
 from provisioning.card.writer import FIRST_BOOT, Card, steps
-from provisioning.cli import main
 from provisioning.common.errors import Refused
 from provisioning.enrolment.claims import Enrolment
-from provisioning.registry.sites import Network
 from provisioning.registry.tables import Gate, GateState, Site
+from tests.provisioning.card.pi_card import CMDLINE, pi_card
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMadeUpForATestAndGoodForNothingElse0000000 tech@laptop"
 PASSWORD = "mật khẩu \\ wifi"  # noqa: S105 - of a network that does not exist
-CMDLINE = "console=serial0,115200 root=PARTUUID=1234-02 rootwait\n"
 
 
 @pytest.fixture
@@ -38,15 +34,6 @@ def town(tmp_path: Path) -> Iterator[Province]:
     one = province(tmp_path / "town")
     yield one
     one.registry.close()
-
-
-def pi_card(path: Path) -> Path:
-    """What Imager leaves on the first partition, as far as anybody looks at it."""
-    path.mkdir()
-    for name, content in {"config.txt": "arm_64bit=1\n", "cmdline.txt": CMDLINE, "kernel8.img": "x", "bcm2711-rpi-4-b.dtb": "x"}.items():
-        (path / name).write_text(content)
-    (path / "user-data").write_text("#cloud-config\n")
-    return path
 
 
 def write(town: Province, gate: Gate, path: Path, **changes: Any) -> None:  # noqa: ANN401 - the card's own fields
@@ -95,28 +82,6 @@ def test_cloud_init_believes_what_it_reads(town: Province, tmp_path: Path) -> No
     done = subprocess.run(["cloud-init", "schema", "--config-file", str(path / "user-data")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Valid" in done.stdout
-
-
-@pytest.mark.parametrize(
-    "network", [Network(), Network(kind="wifi", ssid=" a=b;\\c "), Network(kind="4g", apn="v-internet"), Network(kind="4g")]
-)
-def test_keyfiles_try_for_ever_and_are_read_as_they_were_meant(network: Network) -> None:
-    """GLib's key files are like ini files; backslashes and a leading blank are escaped."""
-    read = configparser.ConfigParser(interpolation=None, delimiters=("=",))
-    read.read_string(seed.connection(network, "12345678"))
-    assert read["connection"]["autoconnect-retries"] == "0"
-    assert read["connection"]["type"] == {"lan": "ethernet", "wifi": "wifi", "4g": "gsm"}[network.kind]
-    if network.kind == "wifi":
-        assert read["wifi"]["ssid"].replace("\\s", " ", 1).replace("\\\\", "\\") == " a=b;\\c"
-    if network.apn:
-        assert read["gsm"]["apn"] == "v-internet"
-
-
-@pytest.mark.parametrize("wrong", [Network(kind="wifi"), Network(kind="wifi", ssid="a\nb"), Network(kind="wifi", ssid="a")])
-def test_wifi_needs_a_name_and_a_password(wrong: Network) -> None:
-    """E151."""
-    with pytest.raises(Refused, match="E151"):
-        seed.connection(wrong, "short" if wrong.ssid == "a" else "12345678")
 
 
 @pytest.mark.parametrize("missing", ["config.txt", "cmdline.txt", "kernel8.img", "bcm2711-rpi-4-b.dtb", "everything"])
@@ -255,29 +220,3 @@ def test_every_file_survives_a_real_fat(town: Province, tmp_path: Path) -> None:
         for folder in (path, back)
     ]
     assert digests[0] == digests[1]
-
-
-def test_the_command_line_shows_its_plan_and_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As a technician runs it; again, as after a pulled card."""
-    home, path = tmp_path / "home", pi_card(tmp_path / "bootfs")
-    for name, value in {"HOME": str(home), "PASSPHRASE": PHRASE, "LANG": "en"}.items():
-        monkeypatch.setenv(f"GATE_PROVISION_{name}", value)
-    assert main(["authority", "init", "--yes"]) == 0
-    words = ["--name", "Chợ Mới", "--kind", "market", "--commune", "23575", "--contact", "Ban quản lý", "--hotline", "0269 000 000"]
-    assert main(["site", "add", *words, "--purpose", "kiểm soát", "--legal-basis", "nội quy", "--broker", "b.example.org", "--yes"]) == 0
-    capsys.readouterr()
-    assert main(["site", "list", "--json"]) == 0
-    site = json.loads(capsys.readouterr().out)[0]["id"]
-    assert main(["gate", "add", "--site", site, "--json", "--yes"]) == 0
-    gate = json.loads(capsys.readouterr().out)["id"]
-    command = ["card", "write", "--gate", gate, "--boot", str(path)]
-    assert main(command) == 2
-    assert f"2. Make the single-use claim of {gate}" in capsys.readouterr().out
-    assert not (path / "gate").exists()
-    for _ in range(2):
-        assert main([*command, "--yes"]) == 0
-        assert "Eject the card" in capsys.readouterr().out
-    assert main([*command, "--form", "zip", "--yes"]) == 2
-    assert "E133" in capsys.readouterr().err

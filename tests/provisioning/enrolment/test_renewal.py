@@ -27,7 +27,7 @@ from device.settings import commissioned
 from provisioning.authority.certificates import leaf
 from provisioning.authority.keys import Purpose
 from provisioning.registry.tables import Certificate, Gate, GateState
-from tests.provisioning.enrolment.test_worker import _Cut
+from tests.provisioning.enrolment.requests import Cut
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 
 DAY_S = 86_400
@@ -126,11 +126,11 @@ def test_a_power_cut_during_a_renewal_leaves_a_pair_that_works(
     def cut(*words: object) -> object:
         if when == "after":
             real(*words)
-        raise _Cut
+        raise Cut
 
     with monkeypatch.context() as patch:
         patch.setattr(where, step, cut)
-        with pytest.raises(_Cut):
+        with pytest.raises(Cut):
             renew.renew(places.etc, places.store, 20, early=True)
     # As the next start does, before anything else.
     exchange.finish_swap(places.store)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import tomllib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,9 +10,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
 from device import config as configuration
@@ -24,18 +22,9 @@ from device.edges.certificate import exchange
 from device.edges.certificate.enrol import Places, enrol
 from device.edges.certificate.exchange import CERT, KEY, SITE_KEY, chain_in, site_key_in
 from device.errors import EnrolmentRefused
-from provisioning.common.errors import Refused
-from provisioning.enrolment.claims import Enrolment
-from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState
+from provisioning.registry.tables import Claim, ClaimState, Gate, GateState
+from tests.provisioning.enrolment.requests import Cut, a_request, new_key
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Province]:
-    """A province whose brokers do not run yet."""
-    one = province(tmp_path)
-    yield one
-    one.registry.close()
 
 
 @pytest.fixture
@@ -49,18 +38,6 @@ def claim_row(town: Province, gate: Gate) -> Claim:
     """The newest claim of a gate."""
     with town.registry.change() as session:
         return session.scalars(select(Claim).where(Claim.gate == gate.id).order_by(Claim.issued.desc(), Claim.state)).all()[-1]
-
-
-def a_request(gate: str, key: ec.EllipticCurvePrivateKey, name: str | None = None) -> wire.EnrolRequest:
-    """What a gate asks."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gate if name is None else name)])
-    csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    return wire.EnrolRequest(gate=gate, phase="request", csr=base64.b64encode(csr.public_bytes(serialization.Encoding.DER)).decode())
-
-
-def new_key() -> ec.EllipticCurvePrivateKey:
-    """As a gate makes it."""
-    return ec.generate_private_key(ec.SECP256R1())
 
 
 def test_a_card_becomes_a_gate(serving: Province, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,10 +81,6 @@ def test_neither_the_registry_nor_the_wire_knows_a_private_key(town: Province, t
     assert site_key.hex().encode() not in b"".join(files.values())
 
 
-class _Cut(BaseException):
-    """The power goes."""
-
-
 STEPS = ("_own_key", "ask", "chain_in", "site_key_in", "_install", "_try_it", "swap", "finish_swap", "shred")
 
 
@@ -126,10 +99,10 @@ def test_a_power_cut_at_any_step_is_mended_by_the_next_start(
     def cut(*words: object) -> object:
         if when == "after":
             real(*words)
-        raise _Cut
+        raise Cut
 
     monkeypatch.setattr(where, step, cut)
-    with pytest.raises(_Cut):
+    with pytest.raises(Cut):
         enrol(places, 20)
     monkeypatch.undo()
     assert enrol(places, 20) == gate.id
@@ -300,33 +273,3 @@ def test_an_answer_that_is_not_right_is_refused_by_the_gate(town: Province, tmp_
     look = partial(site_key_in, name) if fault == "site key" else partial(chain_in, root, name)
     with pytest.raises(EnrolmentRefused):
         look(own, good)
-
-
-def test_a_gate_that_is_gone_gets_no_card(town: Province) -> None:
-    """E150."""
-    with pytest.raises(Refused, match="E150"):
-        town.files(town.gate(GateState.DECOMMISSIONED))
-
-
-def test_a_revoked_gate_gets_no_card_while_its_old_one_is_good(town: Province) -> None:
-    """E189: the broker's list knows names only. When the certificate has ended there is nobody to let in."""
-    gate = town.gate(GateState.REVOKED)
-    assert town.files(gate), "it never had a certificate"
-    starts, ends = datetime.now(UTC) - timedelta(days=89), datetime.now(UTC) + timedelta(days=1)
-    with town.registry.change() as session:
-        session.add(Certificate(serial="1a", gate=gate.id, starts=starts, ends=ends, pem=""))
-    with pytest.raises(Refused, match="E189"):
-        town.files(gate)
-    with town.registry.change() as session:
-        session.get_one(Certificate, "1a").ends = datetime.now(UTC) - timedelta(seconds=1)
-    assert town.files(gate)
-
-
-def test_a_site_that_is_called_like_toml_stays_text(town: Province) -> None:
-    """Quotes, backslashes and line ends in names that people typed."""
-    from provisioning.enrolment.claims import configuration as written  # noqa: PLC0415 - the gate's own module has this name here
-
-    gate = town.gate()
-    site = town.site(gate)
-    site.purpose = 'a"b\\c\t[gate]\nid = "x"'
-    assert tomllib.loads(written(site, gate, Enrolment("e.example.org", 8884)))["privacy"]["purpose"] == site.purpose

@@ -23,8 +23,8 @@ from provisioning.broker import mosquitto
 from provisioning.cli import main
 from provisioning.registry.tables import Badge, Gate, GateState
 from tests.edges.lists.test_fetch import HOUR_NS, Clock, until
-from tests.provisioning.broker.test_mosquitto import Client
-from tests.provisioning.broker.test_mosquitto import gate as at_broker
+from tests.provisioning.broker.clients import Client
+from tests.provisioning.broker.clients import gate as at_broker
 from tests.provisioning.enrolment_kit import PHRASE, Province, province, run
 
 

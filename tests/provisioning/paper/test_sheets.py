@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pypdfium2
 import pytest
 from PIL import Image
 
@@ -16,48 +15,17 @@ import device
 from device.core.credentials import parse
 from device.core.types import Credential, Kind
 from device.edges.keys.trust_files import Signs, load_province, load_trust
-from device.eye.camera import Luma
-from device.eye.decoder import Reading, ZbarDecoder, ZxingDecoder
-from device.eye.ladder import Ladder
 from provisioning.authority.creation import make
 from provisioning.authority.keys import Purpose
 from provisioning.badges.batch import issue
 from provisioning.badges.issuer import BadgeIssuer
-from provisioning.common.catalogue import Lang, remedy, words
-from provisioning.common.errors import Refused
+from provisioning.common.catalogue import Lang, words
 from provisioning.paper import printing, sheets
-from provisioning.paper.technician_card import ERRORS, STEPS, technician_card
-from provisioning.registry.tables import Gate, GateState, Site
-from tests.provisioning.registry.test_registry import a_gate, a_site
+from provisioning.registry.tables import Gate, Site
+from tests.provisioning.paper.pages import AT, decode, pixels, text_of
+from tests.provisioning.registry.rows import a_gate, a_site
 
-AT = datetime(2026, 11, 27, 6, 0, tzinfo=UTC)
 LONG = "Trung tâm Giáo dục Nghề nghiệp - Giáo dục Thường xuyên và Hướng nghiệp Khu vực Đông Nam"
-
-
-def pixels(document: bytes) -> Luma:
-    """A page as the eye sees it."""
-    return np.asarray(Image.open(io.BytesIO(printing.png(document))).convert("L"))
-
-
-def decode(page: Luma) -> tuple[Reading, ...]:
-    """What the eye reads on it in one pass of all its decoders."""
-    return Ladder([ZxingDecoder(), ZbarDecoder()]).one_shot(page).readings
-
-
-def text_of(document: bytes) -> str:
-    """The letters of a page."""
-    reader = pypdfium2.PdfDocument(document)
-    try:
-        return " ".join(str(reader[0].get_textpage().get_text_bounded()).split())
-    finally:
-        reader.close()
-
-
-@pytest.fixture
-def school() -> tuple[Site, Gate]:
-    """A site and its gate."""
-    site = a_site()
-    return site, a_gate(site, GateState.PLANNED)
 
 
 def test_the_eye_reads_the_label(school: tuple[Site, Gate]) -> None:
@@ -146,30 +114,3 @@ def test_fingerprints_stand_in_groups(school: tuple[Site, Gate]) -> None:
     assert school
     told = text_of(bytes(sheets.fingerprints("Test", {"root": "0123456789abcdef" * 4}, Lang.VI, AT).output()))
     assert "0123 4567 89ab cdef" in told
-
-
-def test_a_page_that_cannot_be_kept_is_named(school: tuple[Site, Gate], tmp_path: Path) -> None:
-    """And leaves nothing behind."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(Refused, match="E145"):
-        printing.save_pdf(sheets.label(*school, AT), tmp_path / "file" / "label.pdf")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-@pytest.mark.parametrize("lang", Lang)
-def test_the_technicians_card_says_what_the_tool_says(lang: Lang) -> None:
-    """A side for each language; nothing runs over its end; each error's remedy stands as on the screen."""
-    document = bytes(technician_card(datetime(2026, 11, 20, tzinfo=UTC)).output())
-    reader = pypdfium2.PdfDocument(document)
-    try:
-        assert len(reader) == 2
-        page = reader[0 if lang is Lang.VI else 1].get_textpage()
-        words_there = " ".join(str(page.get_text_bounded()).split())
-        lowest = min(page.get_charbox(number)[1] for number in range(page.count_chars()))
-    finally:
-        reader.close()
-    for code in ERRORS:
-        assert f"{code} {remedy(lang, code)}" in words_there
-    for number, key in enumerate(STEPS, start=1):
-        assert f"{number} {words(lang, key)}" in words_there
-    assert lowest > 5 / 25.4 * 72, "five millimetres from the edge"

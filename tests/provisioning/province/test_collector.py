@@ -21,7 +21,7 @@ from provisioning.province.collector import main
 from tests.contract.validate import assert_valid
 from tests.edges.broker.uplink_kit import GATE, Listener, peer, rig
 from tests.mosquitto import Authority, Broker, Papers, running
-from tests.provisioning.events import EPOCH, Chain
+from tests.provisioning.province.events import EPOCH, Chain
 from tests.waiting import until
 
 

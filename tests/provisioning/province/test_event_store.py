@@ -18,7 +18,7 @@ from device.core.spans import spans
 from provisioning.province import event_store as stores
 from provisioning.province.event_store import Coverage, Kept, SqliteStore
 from provisioning.province.intake import Notice, Received, RefusedMessage, judge
-from tests.provisioning.events import CHECKIN, EPOCH, Chain
+from tests.provisioning.province.events import CHECKIN, EPOCH, Chain
 
 NOW = "2026-11-23T10:00:00.000Z"
 KEY = ("gate-07", EPOCH)

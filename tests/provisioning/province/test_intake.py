@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.province.intake import BODY_LIMIT_BYTES, Notice, Received, RefusedMessage, judge
-from tests.provisioning.events import EPOCH, Chain
+from tests.provisioning.province.events import EPOCH, Chain
 
 CHECKIN = "gates/v1/gate-07/up/checkin"
 BODY = Chain().grow(1).bodies[1]

@@ -20,9 +20,9 @@ from device.edges.orders.by_camera import Commissioner, Surroundings
 from device.settings import commissioned
 from provisioning.cli import main
 from provisioning.registry.tables import Gate, GateState
-from tests.provisioning.broker.test_mosquitto import gate as at_broker
+from tests.provisioning.broker.clients import gate as at_broker
 from tests.provisioning.enrolment_kit import PHRASE, Province, enrolled_gate, run
-from tests.provisioning.paper.test_sheets import decode
+from tests.provisioning.paper.pages import decode
 from tests.waiting import next_second
 
 

@@ -4,91 +4,39 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import json
-import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from sqlalchemy import text
 
 from device import config as configuration
 from device.core import identity
 from device.core.types import SubjectClass
-from device.edges.keys.seal import HpkeSealer
-from device.gate import SEAL_INFO, Gate
+from device.edges.keys.seal import SEAL_INFO, HpkeSealer
+from device.gate import Gate
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from device.workbench.scenes import Pose, scene
 from device.workbench.stage import GATE_ID, Stage, collector
 from provisioning.authority.authority import Authority
 from provisioning.authority.creation import make
 from provisioning.cli import main
-from provisioning.province.event_store import SqliteStore
-from provisioning.registry.registry import Registry
-from provisioning.unsealing.contacts import Contact, Passing, Stay, contacts, presences
 from tests.gate.test_gate import turning, until
-from tests.provisioning.registry.test_registry import a_site
+from tests.provisioning.unsealing.desk_kit import HOUR, PHRASE, A, B, C, Desk
 
-PHRASE: Final = "ba bon nam sau"
 REASON: Final = "Công văn 12/SYT, bác sĩ Thử"
-DAY: Final = datetime(2026, 11, 20, tzinfo=UTC)
-A, B, C = "064090000001", "064090000002", "064090000003"
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """One for all."""
     return make(tmp_path_factory.mktemp("unsealing") / "authority", "Test", PHRASE)
-
-
-class Desk:
-    """The province's desk with two sites, and a collector's file that tests fill."""
-
-    def __init__(self, folder: Path, authority: Authority) -> None:
-        self.folder, self.events = folder, folder / "events.sqlite"
-        (folder / "authority").symlink_to(authority.folder)
-        self.registry = Registry(f"sqlite:///{folder / 'registry.sqlite'}")
-        self.school, self.bus = a_site(), a_site()
-        for site in (self.school, self.bus):
-            self.registry.add(site)
-        self.site_key = authority.site_keys(PHRASE)
-        self.sealer = HpkeSealer(authority.folder / "public" / "seal.pem")
-        SqliteStore(self.events).close()
-        self.count = 0
-
-    def pass_by(self, number: str, way: str, at: timedelta, *, site: str = "", **changes: Any) -> None:  # noqa: ANN401 - members of an event
-        """Somebody passes; sealed as a gate seals."""
-        site = site or self.school.id
-        document = json.dumps(
-            {"number": number, "name": f"Nguyễn Thử {number[-1]}", "birth": "1990", "sex": "male", "kind": "citizen_card"}
-        )
-        sealed = self.sealer.seal(document.encode(), (SEAL_INFO + "g1").encode())
-        subject = identity.subject(self.site_key(site), SubjectClass.CITIZEN, number)
-        data = {"site": site, "lane": "1", "subject": subject, "sealed": sealed, "direction": way, **changes.pop("data", {})}
-        moment = (DAY + at).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self.put({"time": moment, "uncertaintyms": 500, "data": data, **changes}, moment)
-
-    def put(self, told: object, moment: str = "2026-11-20T02:00:00Z") -> None:
-        """Any body at all."""
-        self.count += 1
-        body = told if isinstance(told, bytes) else json.dumps(told).encode()
-        row = ("g1", "e", self.count, str(self.count), "vn.gate.checkin.v1", moment, moment, "", None, body)
-        with closing(sqlite3.connect(self.events)) as store, store:
-            store.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-
-    def log(self) -> list[tuple[str, str]]:
-        """Verbs and reasons of the record."""
-        with self.registry.change() as session:
-            return [(row.verb, row.reason) for row in session.execute(text("SELECT verb, reason FROM unsealings ORDER BY number"))]
 
 
 @pytest.fixture
@@ -117,9 +65,6 @@ def run(desk: Desk, capsys: pytest.CaptureFixture[str], verb: str, *more: str, c
 def rows(desk: Desk) -> list[dict[str, str]]:
     """What was written."""
     return list(csv.DictReader(io.StringIO((desk.folder / "out.csv").read_text("utf-8-sig"), newline="")))
-
-
-HOUR: Final = timedelta(hours=1)
 
 
 def test_one_place_and_one_span_are_opened_and_nothing_else(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,58 +211,3 @@ def test_what_a_real_gate_sealed_and_the_collector_kept_is_opened(
 
 
 # ---------------------------------------------------------------- the arithmetic
-
-passings = st.lists(
-    st.builds(
-        Passing,
-        st.sampled_from("abcd"),
-        st.sampled_from(["in", "out"]),
-        st.integers(0, 400).map(float),
-        st.integers(0, 30).map(float),
-    ),
-    max_size=40,
-)
-
-
-def by_hand(everybody: list[Stay], person: str, least_s: float) -> list[tuple[str, float, float]]:
-    """Every pair, looked at."""
-    found = []
-    for own in everybody:
-        for other in everybody:
-            if own.subject != person or other.subject == person:
-                continue
-            first = max(own.start_s - own.early_s, other.start_s - other.early_s)
-            last = min(own.end_s + own.late_s, other.end_s + other.late_s)
-            if last > first and last - first >= least_s:
-                found.append((other.subject, first, last))
-    return sorted(found)
-
-
-@given(passings, st.integers(0, 60).map(float))
-def test_no_pair_is_forgotten_and_none_invented(passed: list[Passing], least_s: float) -> None:
-    """The quick way finds what the slow way finds."""
-    there = list(presences(passed, 100.0))
-    quick = contacts(there, "a", least_s)
-    assert sorted((one.subject, one.first_s, one.last_s) for one in quick) == by_hand(there, "a", least_s)
-    assert all(one.seconds >= least_s for one in quick)
-
-
-@given(passings)
-def test_a_presence_is_no_longer_than_a_stay_and_never_overlaps_itself(passed: list[Passing]) -> None:
-    """Whoever enters twice without leaving has left in between."""
-    by_person: dict[str, list[Stay]] = {}
-    for one in presences(passed, 100.0):
-        assert 0 <= one.end_s - one.start_s <= 100.0
-        by_person.setdefault(one.subject, []).append(one)
-    for own in by_person.values():
-        assert all(before.end_s <= after.start_s for before, after in itertools.pairwise(own))
-
-
-def test_doubt_makes_a_contact_possible_and_not_certain() -> None:
-    """Ten minutes together by the clocks' word; one of them was five minutes in doubt."""
-    sure = [Passing("a", "in", 0), Passing("a", "out", 3600), Passing("b", "in", 3000), Passing("b", "out", 4000)]
-    (contact,) = contacts(list(presences(sure, 9e9)), "a", 600)
-    assert contact == Contact("b", 3000, 3600, certain=True)
-    doubtful = [*sure[:2], Passing("b", "in", 3000, 300), sure[3]]
-    (contact,) = contacts(list(presences(doubtful, 9e9)), "a", 600)
-    assert contact == Contact("b", 2700, 3600, certain=False)

@@ -1,0 +1,38 @@
+"""``card``, ``label``, ``poster`` at the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from provisioning.cli import main
+from tests.provisioning.card.pi_card import pi_card
+from tests.provisioning.enrolment_kit import PHRASE
+
+
+def test_the_command_line_shows_its_plan_and_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a technician runs it; again, as after a pulled card."""
+    home, path = tmp_path / "home", pi_card(tmp_path / "bootfs")
+    for name, value in {"HOME": str(home), "PASSPHRASE": PHRASE, "LANG": "en"}.items():
+        monkeypatch.setenv(f"GATE_PROVISION_{name}", value)
+    assert main(["authority", "init", "--yes"]) == 0
+    words = ["--name", "Chợ Mới", "--kind", "market", "--commune", "23575", "--contact", "Ban quản lý", "--hotline", "0269 000 000"]
+    assert main(["site", "add", *words, "--purpose", "kiểm soát", "--legal-basis", "nội quy", "--broker", "b.example.org", "--yes"]) == 0
+    capsys.readouterr()
+    assert main(["site", "list", "--json"]) == 0
+    site = json.loads(capsys.readouterr().out)[0]["id"]
+    assert main(["gate", "add", "--site", site, "--json", "--yes"]) == 0
+    gate = json.loads(capsys.readouterr().out)["id"]
+    command = ["card", "write", "--gate", gate, "--boot", str(path)]
+    assert main(command) == 2
+    assert f"2. Make the single-use claim of {gate}" in capsys.readouterr().out
+    assert not (path / "gate").exists()
+    for _ in range(2):
+        assert main([*command, "--yes"]) == 0
+        assert "Eject the card" in capsys.readouterr().out
+    assert main([*command, "--form", "zip", "--yes"]) == 2
+    assert "E133" in capsys.readouterr().err

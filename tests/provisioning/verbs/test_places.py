@@ -1,0 +1,48 @@
+"""``site`` and ``gate`` at the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from provisioning.registry.tables import GateState
+from tests.provisioning.commands import SITE_WORDS, told
+from tests.provisioning.enrolment_kit import Province, run
+
+
+def test_a_file_of_sites_may_be_brought_again(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is there stays as it is; what was changed outside is refused."""
+    for _ in range(3):
+        told(capsys, "site", "add", *SITE_WORDS)
+    path = tmp_path / "sites.yaml"
+    told(capsys, "site", "export", "--out", str(path))
+    other = ("--home", str(tmp_path / "other"))
+    assert told(capsys, "site", "import", str(path), *other)["count"] == 3
+    assert told(capsys, "site", "import", str(path), *other)["count"] == 0
+    path.write_text(path.read_text(encoding="utf-8").replace("Hoa Mai", "Hoa Lan"), encoding="utf-8")
+    assert told(capsys, "site", "import", str(path), *other, code=2)["error"] == "E114"
+    assert len(told(capsys, "audit", *other)) == 1
+    assert home.exists()
+
+
+def test_a_site_is_changed_only_by_what_a_gate_can_use(town: Province, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each refusal names the option; what is the same is nothing to do; the plan shows old and new."""
+    site = town.gate(GateState.PLANNED).site
+    wrong = tmp_path / "policy.toml"
+    for text, why in (
+        ("lists", "not TOML"),
+        ("[policy]\nacept = []", "policy.acept: no such key"),
+        ("[policy]\nlists = [{ name = 'a', use = 'friends' }]", "policy.lists.0.use"),
+        ("[broker]\nhost = 'x'", "broker: a site decides only"),
+        ("[journal]\npath = '/tmp/x'", "journal.path: a site decides only"),
+    ):
+        wrong.write_text(text)
+        told = run(capsys, "site", "change", site, "--policy", str(wrong), code=2)
+        assert (told["error"], "--policy" in told["message"], why in told["message"]) == ("E133", True, True), told
+    assert run(capsys, "site", "change", site, "--port", "0", code=2)["message"].startswith("--port")
+    assert run(capsys, "site", "change", site, "--ssid", "x", code=2)["error"] == "E133"
+    told = run(capsys, "site", "change", site, "--network", "wifi", "--ssid", "Trường", "--hotline", "0269 111 222")
+    assert told == {"id": site, "changed": ["hotline", "network"]}
+    assert town.registry.site(site).network == {"kind": "wifi", "ssid": "Trường"}
+    assert run(capsys, "site", "change", site, "--hotline", "0269 111 222")["changed"] == []
