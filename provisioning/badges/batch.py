@@ -30,7 +30,7 @@ def labels(path: Path) -> Sequence[str]:
     found = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
     for number, line in found:
         if len(line) > LABEL_LIMIT or not line.isprintable() or number > BADGES_LIMIT:
-            raise Refused("E170", path=path, row=number, text=line[:LABEL_LIMIT].encode("ascii", "backslashreplace").decode())
+            raise Refused("E170", path=path, row=number, text=ascii(line[:LABEL_LIMIT])[1:-1])
     return [line for _, line in found]
 
 

@@ -21,8 +21,7 @@ from tests.provisioning.registry.rows import a_site
 
 PHRASE: Final = "ba bon nam sau"
 DAY: Final = datetime(2026, 11, 20, tzinfo=UTC)
-
-
+HOUR: Final = timedelta(hours=1)
 A, B, C = "064090000001", "064090000002", "064090000003"
 
 
@@ -65,6 +64,3 @@ class Desk:
         """Verbs and reasons of the record."""
         with self.registry.change() as session:
             return [(row.verb, row.reason) for row in session.execute(text("SELECT verb, reason FROM unsealings ORDER BY number"))]
-
-
-HOUR: Final = timedelta(hours=1)
