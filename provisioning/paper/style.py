@@ -34,5 +34,6 @@ def missing_letters(path: Path, letters: str = LETTERS) -> str:
     """Those of the letters that a typeface does not have."""
     from fontTools.ttLib import TTFont  # noqa: PLC0415 - loaded when a typeface is looked at
 
-    known = TTFont(path)["cmap"].getBestCmap()
+    with TTFont(path) as face:
+        known = face["cmap"].getBestCmap()
     return "".join(letter for letter in letters if ord(letter) not in known)

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa, x25519
 
 from provisioning.authority import keys
 from provisioning.authority.authority import Authority
@@ -34,3 +36,22 @@ def test_the_passphrase_alone_does_not_open_a_copied_key_file(made: Authority) -
     command = ["openssl", "pkey", "-in", str(made.folder / "orders.key.pem"), "-passin", f"pass:{PHRASE}", "-noout"]
     done = subprocess.run(command, check=False, capture_output=True)
     assert done.returncode != 0
+
+
+def test_each_site_has_a_key_of_its_own_and_the_same_one_always() -> None:
+    """Derived: nobody keeps any of them, and one does not tell another."""
+    master = x25519.X25519PrivateKey.generate()
+    one, again, other = (keys.site_key(master, site) for site in ("s1", "s1", "s2"))
+    assert one == again != other
+    assert len(one) == 32
+    assert keys.site_key(x25519.X25519PrivateKey.generate(), "s1") != one
+
+
+@pytest.mark.parametrize("kind", ["rsa", "unlocked"])
+def test_a_key_file_that_the_authority_never_wrote_is_no_key(kind: str) -> None:
+    """Of another kind, or lying open."""
+    key = rsa.generate_private_key(65537, 2048) if kind == "rsa" else ed25519.Ed25519PrivateKey.generate()
+    lock = serialization.BestAvailableEncryption(b"lock") if kind == "rsa" else serialization.NoEncryption()
+    content = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)
+    with pytest.raises(TypeError):
+        keys.opened(content, b"lock")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from device.core import wire
 from provisioning.common.errors import Refused
-from provisioning.enrolment.claims import Enrolment
-from provisioning.registry.tables import Certificate, GateState
+from provisioning.enrolment.claims import Enrolment, configuration
+from provisioning.places.site_policy import DEFAULT_POLICY
+from provisioning.registry.tables import Certificate, Claim, ClaimState, GateState
 from tests.provisioning.enrolment_kit import Province
 
 
@@ -35,9 +39,45 @@ def test_a_revoked_gate_gets_no_card_while_its_old_one_is_good(town: Province) -
 
 def test_a_site_that_is_called_like_toml_stays_text(town: Province) -> None:
     """Quotes, backslashes and line ends in names that people typed."""
-    from provisioning.enrolment.claims import configuration as written  # noqa: PLC0415 - the gate's own module has this name here
-
     gate = town.gate()
     site = town.site(gate)
     site.purpose = 'a"b\\c\t[gate]\nid = "x"'
-    assert tomllib.loads(written(site, gate, Enrolment("e.example.org", 8884)))["privacy"]["purpose"] == site.purpose
+    assert tomllib.loads(configuration(site, gate, Enrolment("e.example.org", 8884)))["privacy"]["purpose"] == site.purpose
+
+
+def test_a_newer_card_voids_the_older_one_and_a_burnt_claim_stays_burnt(town: Province) -> None:
+    """Of one gate alone."""
+    gate, other = town.gate(), town.gate()
+    names = [read(town.files(gate)).claim for _ in range(2)]
+    foreign = read(town.files(other)).claim
+    with town.registry.change() as session:
+        session.get_one(Claim, names[1]).state = ClaimState.BURNT
+    names.append(read(town.files(gate)).claim)
+    with town.registry.change() as session:
+        states = [session.get_one(Claim, name).state for name in (*names, foreign)]
+    assert states == [ClaimState.VOID, ClaimState.BURNT, ClaimState.OPEN, ClaimState.OPEN]
+
+
+def test_the_manifest_vouches_for_every_file_that_is_no_secret_and_comes_last(town: Province) -> None:
+    """A card without it is not finished; the claim's key stands in no manifest."""
+    files = town.files(town.gate())
+    told = read(files).files
+    assert {name: hashlib.sha256(files[name]).hexdigest() for name in told} == told
+    assert set(files) - set(told) == {"claim.key.pem", "bundle.json"}
+    assert list(files)[-1] == "bundle.json"
+
+
+def test_a_card_says_the_sites_policy_as_it_was_written_or_the_one_of_all(town: Province) -> None:
+    """Comments too: a technician may read it."""
+    gate = town.gate()
+    site = town.site(gate)
+    assert configuration(site, gate, Enrolment("e", 1)).endswith(DEFAULT_POLICY + "\n")
+    site.policy = "[policy]\n# vì sao\ncapacity = 4\n"
+    assert configuration(site, gate, Enrolment("e", 1)).endswith("\n\n[policy]\n# vì sao\ncapacity = 4\n")
+
+
+def read(files: Mapping[str, bytes]) -> wire.Bundle:
+    """The manifest of a card."""
+    found = wire.read(wire.Bundle, files["bundle.json"])
+    assert isinstance(found, wire.Bundle)
+    return found

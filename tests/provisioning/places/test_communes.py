@@ -1,13 +1,11 @@
-"""Communes and kinds of site."""
+"""The communes and wards."""
 
 from __future__ import annotations
 
 import pytest
 
-from provisioning.common.catalogue import Lang
 from provisioning.common.errors import Refused
-from provisioning.places.communes import commune, communes, plain
-from provisioning.places.kinds import VEHICLES, SiteKind, name_of
+from provisioning.places.communes import commune, communes, containing, plain
 
 
 def test_there_are_110_communes_and_25_wards() -> None:
@@ -38,7 +36,7 @@ def test_names_that_differ_only_by_their_marks_are_not_mixed_up() -> None:
     assert len({plain(one.full_name) for one in communes().values()}) == len(communes())
 
 
-@pytest.mark.parametrize("kind", list(SiteKind))
-def test_each_kind_of_site_has_a_name_in_both_languages(kind: SiteKind) -> None:
-    """And the vehicles are among them."""
-    assert name_of(kind, Lang.VI) != name_of(kind, Lang.EN) or kind in VEHICLES
+@pytest.mark.parametrize(("text", "count"), [("", 135), ("phuong", 25), ("PLEIKU", 1), ("Atlantis", 0)])
+def test_communes_are_looked_up_by_any_part_of_their_full_name(text: str, count: int) -> None:
+    """With or without marks; nothing means all."""
+    assert len(containing(text)) == count
