@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from provisioning.common.errors import Refused
+from provisioning.registry import schema
 from provisioning.registry.registry import Registry
-from provisioning.registry.tables import Base
+from provisioning.registry.tables import Base, Sent
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_program(registry: Registry) -> None:
@@ -30,3 +36,34 @@ def test_a_newer_registry_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         Registry(url)
     assert (refused.value.code, refused.value.facts["version"]) == ("E121", "9999")
+
+
+def test_the_versions_are_those_that_alembic_knows_in_its_order() -> None:
+    """The names of the files tell them, so that Alembic need not be asked."""
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    assert tuple(one.revision for one in ScriptDirectory.from_config(config).walk_revisions())[::-1] == schema.VERSIONS
+
+
+def test_an_older_registry_is_brought_up_with_what_it_holds(tmp_path: Path) -> None:
+    """As an update of the tool finds it."""
+    path = tmp_path / "r.sqlite"
+    registry = Registry(f"sqlite:///{path}")
+    registry.note("tech", "gate add", "g1", "done", {})
+    registry.close()
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("DROP TABLE configurations")
+        file.execute("UPDATE alembic_version SET version_num = ?", (schema.VERSIONS[-2],))
+    registry = Registry(f"sqlite:///{path}")
+    with registry.change() as session:
+        assert session.get(Sent, ("g1", 1)) is None
+    assert [row.subject for row in registry.audit()] == ["g1"]
+    registry.close()
+
+
+def test_alembic_is_loaded_only_where_something_has_to_be_done(tmp_path: Path) -> None:
+    """Each verb opens the registry, and few find it old."""
+    url = f"sqlite:///{tmp_path / 'r.sqlite'}"
+    code = f"import sys; from provisioning.registry.registry import Registry; Registry({url!r}).close(); print('alembic' in sys.modules)"
+    said = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    assert said == ["True\n", "False\n"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.common.errors import Refused
-from provisioning.registry.spreadsheets import read_sites, written
+from provisioning.registry.spreadsheets import new_sites, read_sites, written
 from tests.provisioning.registry.rows import a_gate, a_site
 
 
@@ -60,3 +60,31 @@ def test_a_spreadsheet_in_another_encoding_is_refused(tmp_path: Path) -> None:
         read_sites(path)
     with pytest.raises(Refused, match="E130"):
         read_sites(tmp_path / "none.csv")
+
+
+def test_of_a_file_only_what_is_new_is_new(tmp_path: Path) -> None:
+    """What is there as it stands in the file may come again."""
+    one, other = a_site(), a_site("Trạm Y tế")
+    path = tmp_path / "sites.yaml"
+    path.write_text(written([one, other], [], "yaml"), encoding="utf-8")
+    assert [site.id for site in new_sites(path, [])] == [one.id, other.id]
+    assert [site.id for site in new_sites(path, [one])] == [other.id]
+    assert new_sites(path, [other, one]) == []
+
+
+@pytest.mark.parametrize(("fault", "code"), [("twice", "E114"), ("changed", "E114"), ("mistyped", "E110")])
+def test_a_file_that_contradicts_the_registry_or_itself_is_refused(tmp_path: Path, fault: str, code: str) -> None:
+    """With the id."""
+    one = a_site()
+    there = [one]
+    rows = written([one, one] if fault == "twice" else [one], [], "yaml")
+    if fault == "changed":
+        rows = rows.replace("đón học sinh", "gì khác")
+    if fault == "mistyped":
+        rows = rows.replace(one.id, one.id[:-1] + ("0" if one.id[-1] != "0" else "1"))
+    path = tmp_path / "sites.yaml"
+    path.write_text(rows, encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        new_sites(path, [] if fault == "twice" else there)
+    assert refused.value.code == code
+    assert str(refused.value.facts["id"]).startswith(one.id[:-1])
