@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from device.edges.broker.short_talk import ShortTalk, TalkFailed
-from device.edges.broker.values import Peer
+from device.edges.broker.values import Peer, Publication
 from provisioning.common.errors import Refused
 
 
@@ -18,3 +18,10 @@ def talk_to(peer: Peer) -> Iterator[ShortTalk]:
             yield talk
     except TalkFailed as failed:
         raise Refused("E174", host=peer.host, port=peer.port, why=failed.reason) from failed
+
+
+def leave(peer: Peer, messages: Iterable[tuple[str, bytes]]) -> None:
+    """Leave retained messages with the broker, one after another. Raises Refused (E174) unless it has taken all of them."""
+    with talk_to(peer) as talk:
+        for topic, payload in messages:
+            talk.deliver(Publication(topic, topic, payload, retain=True))

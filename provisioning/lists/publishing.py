@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from device.core.hash_lists import snapshot
-from device.edges.broker.values import Peer, Publication
+from device.edges.broker.values import Peer
+from provisioning.broker.talk import leave
 from provisioning.common import times
 from provisioning.common.errors import Refused
 from provisioning.lists.list_release import Release, release
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import GONE, Gate, GateState, Published
-from provisioning.remote.broker_talk import talk_to
 
 OLDER: Final = 5
 """So many earlier versions are offered as changes."""
@@ -74,11 +74,4 @@ def send(peers: Iterable[Peer], made: Edition) -> None:
     """Leave an edition with each of the brokers. Raises Refused (E174) unless each has taken all of it."""
     for peer in peers:
         for one in made.releases:
-            publish(peer, one.messages())
-
-
-def publish(peer: Peer, messages: Iterable[tuple[str, bytes]]) -> None:
-    """Leave retained messages with the broker, one after another. Raises Refused (E174) unless it has taken all of them."""
-    with talk_to(peer) as talk:
-        for topic, payload in messages:
-            talk.deliver(Publication(topic, topic, payload, retain=True))
+            leave(peer, one.messages())

@@ -17,13 +17,13 @@ from device.core import wire
 from device.core.wire import topics
 from device.edges.broker.values import Arrived, Peer, Publication, Subscription
 from device.settings.desired import CHANGEABLE
+from provisioning.broker.talk import talk_to
 from provisioning.common import times
 from provisioning.common.errors import Refused
 from provisioning.common.signing import signed
 from provisioning.places.site_policy import policy_tree
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import CERTIFIED, Gate, GateState, Sent, Site
-from provisioning.remote.broker_talk import talk_to
 
 
 def at_work(registry: Registry, site: str) -> Sequence[Gate]:

@@ -17,10 +17,10 @@ from device.core import broker_codes, wire
 from device.core.orders import LIFE_S, Order
 from device.core.wire import topics
 from device.edges.broker.values import Answered, Arrived, Event, Peer, Publication, Subscription
+from provisioning.broker.talk import talk_to
 from provisioning.common import times
 from provisioning.common.errors import Refused
 from provisioning.common.signing import signed
-from provisioning.remote.broker_talk import talk_to
 
 _OVER: Final = frozenset({"succeeded", "failed", "rejected", "expired", "interrupted"})
 

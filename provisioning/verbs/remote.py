@@ -10,9 +10,9 @@ import typer
 from device.core.wire import topics
 from provisioning.authority.keys import Purpose
 from provisioning.broker.nodes import nodes
+from provisioning.broker.talk import leave
 from provisioning.common.ids import GATE, SITE, checked
 from provisioning.common.plan import Step
-from provisioning.lists import publishing
 from provisioning.remote import desired, orders
 from provisioning.verbs.verb import Also, Key, Paper, Verbs
 
@@ -33,7 +33,7 @@ class Remote(Verbs):
 
         def give() -> None:
             for other in others:
-                publishing.publish(other, [(topics.down(row.gate, topics.DOWN_CONFIG), row.message) for row in rows])
+                leave(other, [(topics.down(row.gate, topics.DOWN_CONFIG), row.message) for row in rows])
             said.update(desired.send(peer, rows, wait))
             desired.check_taken(said)
 
