@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
-from provisioning.registry.tables import GateState
-from tests.provisioning.enrolment_kit import Province
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from device.config import parse
+from device.edges.keys.trust_files import Province
+from provisioning.common.errors import Refused
+from provisioning.registry.registry import Registry
+from provisioning.registry.tables import CERTIFIED, Gate, GateState
+from provisioning.remote.desired import at_work, check_taken, keep, next_version, wanted
+from tests.provisioning import enrolment_kit
+from tests.provisioning.registry.rows import a_gate, a_site
 
 
-def test_everything_that_a_policy_can_say_survives_the_way_to_the_gate(town: Province) -> None:
+def test_everything_that_a_policy_can_say_survives_the_way_to_the_gate(town: enrolment_kit.Province) -> None:
     """Hours, windows, days, roles: sent as JSON, read as TOML would be."""
-    from device.config import parse  # noqa: PLC0415 - beside what it is for
-    from provisioning.remote.desired import wanted  # noqa: PLC0415 - the same
-
     gate = town.gate(GateState.ENROLLED)
     site = town.site(gate)
     site.policy = """
@@ -38,3 +46,59 @@ retention_days = 30
     assert [str(one.start) for one in policy.opening_hours] == ["05:30:00"]
     assert [day.isoformat() for day in policy.holidays] == ["2026-09-02"]
     assert policy.roles == (1, 2)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[tuple[Registry, Gate]]:
+    """An enrolled gate."""
+    registry, site = Registry(f"sqlite:///{tmp_path / 'registry.sqlite'}"), a_site()
+    registry.add(site)
+    gate = a_gate(site, GateState.ENROLLED)
+    registry.add(gate)
+    yield registry, gate
+    registry.close()
+
+
+def test_the_same_configuration_is_the_same_message_and_another_one_the_next_version(kept: tuple[Registry, Gate]) -> None:
+    """Whatever the order of its keys; a version that was not kept is given again."""
+    registry, gate = kept
+    key = Ed25519PrivateKey.generate()
+    first = next_version(registry, gate, {"a": 1, "b": 2}, key)
+    assert first.version == next_version(registry, gate, {"a": 2}, key).version == 1
+    keep(registry, [first])
+    keep(registry, [first])
+    assert next_version(registry, gate, {"b": 2, "a": 1}, key).message == first.message
+    second = next_version(registry, gate, {"a": 2}, key)
+    assert second.version == 2
+    assert Province((key.public_key(),)).vouches(second.message)
+
+
+def test_each_gate_has_versions_of_its_own(kept: tuple[Registry, Gate]) -> None:
+    """One that was away is not behind by others' numbers."""
+    registry, gate = kept
+    other = a_gate(registry.site(gate.site), GateState.IN_SERVICE)
+    registry.add(other)
+    key = Ed25519PrivateKey.generate()
+    keep(registry, [next_version(registry, gate, {"a": 1}, key)])
+    assert next_version(registry, other, {"a": 1}, key).version == 1
+
+
+def test_only_gates_that_hold_a_certificate_are_told(kept: tuple[Registry, Gate]) -> None:
+    """E173 where there is none."""
+    registry, gate = kept
+    site = registry.site(gate.site)
+    for state in GateState:
+        registry.add(a_gate(site, state))
+    assert {one.state for one in at_work(registry, site.id)} == CERTIFIED
+    empty = a_site("Trạm Y tế")
+    registry.add(empty)
+    with pytest.raises(Refused, match="E173"):
+        at_work(registry, empty.id)
+
+
+def test_a_gate_that_refuses_is_named_and_one_that_is_silent_is_not() -> None:
+    """E196: the silent one hears of it later."""
+    check_taken({"g1": "applied", "g2": "silent"})
+    with pytest.raises(Refused) as refused:
+        check_taken({"g1": "applied", "g2": "rejected: old_version", "g3": "rolled_back"})
+    assert refused.value.facts["gates"] == "g2 (rejected: old_version), g3 (rolled_back)"
