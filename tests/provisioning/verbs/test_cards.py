@@ -9,6 +9,7 @@ import pytest
 
 from provisioning.cli import main
 from tests.provisioning.card.pi_card import pi_card
+from tests.provisioning.commands import SITE_WORDS, told
 from tests.provisioning.enrolment_kit import PHRASE
 
 
@@ -36,3 +37,22 @@ def test_the_command_line_shows_its_plan_and_writes(
         assert "Eject the card" in capsys.readouterr().out
     assert main([*command, "--form", "zip", "--yes"]) == 2
     assert "E133" in capsys.readouterr().err
+
+
+def test_a_page_is_drawn_only_when_somebody_agreed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The plan names both files before."""
+    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
+    assert main(["poster", site, "--out", str(tmp_path / "out")]) == 2
+    shown = capsys.readouterr().out
+    assert f"{site}-poster.pdf" in shown
+    assert f"{site}-poster.png" in shown
+    assert not (tmp_path / "out").exists()
+    assert home.exists()
+
+
+def test_the_technicians_card_is_one_file_of_its_own_name(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To be laminated."""
+    path = tmp_path / "card.pdf"
+    assert told(capsys, "card", "sheet", "--out", str(path))["path"] == str(path)
+    assert path.read_bytes().startswith(b"%PDF")
+    assert home.exists()

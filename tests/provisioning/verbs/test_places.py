@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.cli import main
 from provisioning.registry.tables import GateState
 from tests.provisioning.commands import SITE_WORDS, told
 from tests.provisioning.enrolment_kit import Province, run
@@ -46,3 +47,35 @@ def test_a_site_is_changed_only_by_what_a_gate_can_use(town: Province, tmp_path:
     assert told == {"id": site, "changed": ["hotline", "network"]}
     assert town.registry.site(site).network == {"kind": "wifi", "ssid": "Trường"}
     assert run(capsys, "site", "change", site, "--hotline", "0269 111 222")["changed"] == []
+
+
+def test_a_site_is_shown_with_its_gates_and_listed_by_its_kind(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For people by names, for programs by words."""
+    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
+    gate = told(capsys, "gate", "add", "--site", site, "--lane", "2")["id"]
+    shown = told(capsys, "site", "show", site)
+    assert (shown["broker"], shown["gates"], shown["kind"]) == ("broker.example.org:8883", [f"{gate} (2, in, planned)"], "hospital")
+    assert main(["site", "show", site, "--lang", "en"]) == 0
+    assert "Kind: hospital or clinic" in capsys.readouterr().out
+    assert [row["id"] for row in told(capsys, "gate", "list", "--site", site)] == [gate]
+    assert home.exists()
+
+
+@pytest.mark.parametrize("words", [("--lane", "A"), ("--direction", "up"), ("--board", "pi1")])
+def test_a_gate_that_cannot_be_is_not_planned(home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, str]) -> None:
+    """E133, and nothing is kept."""
+    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
+    assert told(capsys, "gate", "add", "--site", site, *words, code=2)["error"] == "E133"
+    assert told(capsys, "gate", "list") == []
+    assert home.exists()
+
+
+def test_without_a_file_the_export_is_written_to_standard_output(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Alone, for the next program."""
+    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
+    assert main(["site", "export", "--form", "csv"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0].startswith("id,name,kind")
+    assert rows[1].startswith(f"{site},Bệnh viện Hoa Mai,hospital")
+    assert len(rows) == 2
+    assert home.exists()
