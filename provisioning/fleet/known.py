@@ -7,19 +7,19 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import func, select
 
 from device.core.wire import CHECKIN_TYPE, topics
+from provisioning.common import times
 from provisioning.common.errors import Refused
+from provisioning.common.times import HERE
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Gate, Site
 
-HERE: Final = timedelta(hours=7)
-"""Viet Nam has one time all the year."""
 _LATEST: Final = "SELECT topic, gate, received, body FROM latest"
 _HOURS: Final = """
     SELECT substr(time, 1, 13), json_extract(CAST(body AS TEXT), '$.data.direction'), count(*) FROM distinct_events
@@ -87,7 +87,7 @@ def _registered(registry: Registry) -> Iterator[Known]:
         asked = select(Gate.id, Gate.site, Site.name, Site.kind, Site.commune, Site.hotline, Gate.state).join(Site, Gate.site == Site.id)
         for gate, site, name, kind, commune, hotline, state in session.execute(asked.order_by(Gate.id)):
             end = ends.get(gate)
-            yield Known(gate, site, name, kind, commune, hotline, state, None if end is None else _aware(end))
+            yield Known(gate, site, name, kind, commune, hotline, state, None if end is None else times.aware(end))
 
 
 def _hear(facts: Facts, store: sqlite3.Connection) -> None:
@@ -146,11 +146,7 @@ def _hours(store: sqlite3.Connection, span: tuple[datetime, datetime]) -> dict[d
     for hour, direction, count in store.execute(_HOURS, (CHECKIN_TYPE, start, end)):
         if direction not in {"in", "out"}:
             continue
-        local = datetime.fromisoformat(f"{hour}:00:00+00:00") + HERE
+        local = datetime.fromisoformat(f"{hour}:00:00+00:00").astimezone(HERE)
         came, went = found.get(local, (0, 0))
         found[local] = (came + count, went) if direction == "in" else (came, went + count)
     return dict(sorted(found.items()))
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

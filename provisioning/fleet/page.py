@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from provisioning.common.catalogue import Lang, words
+from provisioning.common.times import HERE
 from provisioning.fleet import charts
-from provisioning.fleet.known import HERE
 from provisioning.fleet.summary import LISTED, SILENT, STATES, Figures
 from provisioning.places.communes import communes
 from provisioning.places.kinds import SiteKind, name_of
@@ -67,4 +67,4 @@ def kind_names() -> dict[str, str]:
 
 def local(moment: datetime | None) -> str:
     """In Viet Nam's time."""
-    return "-" if moment is None else f"{moment + HERE:%Y-%m-%d %H:%M}"
+    return "-" if moment is None else f"{moment.astimezone(HERE):%Y-%m-%d %H:%M}"

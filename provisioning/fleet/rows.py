@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from provisioning.common.output_files import csv_table
-from provisioning.fleet.known import HERE, Facts, Known
+from provisioning.common.times import HERE
+from provisioning.fleet.known import Facts, Known
 from provisioning.fleet.summary import is_silent
 
 COLUMNS: Final = (
@@ -22,7 +23,7 @@ def table(facts: Facts, at: datetime, silent_after: timedelta) -> bytes:
 
 
 def _row(gate: Known, at: datetime, *, silent: bool) -> tuple[object, ...]:
-    seen = "" if gate.seen is None else f"{gate.seen + HERE:%Y-%m-%d %H:%M}"
+    seen = "" if gate.seen is None else f"{gate.seen.astimezone(HERE):%Y-%m-%d %H:%M}"
     days = "" if gate.ends is None else (gate.ends - at).days
     disk = "" if gate.disk_free_bytes is None else gate.disk_free_bytes >> 20
     told = (gate.dead_letters, gate.dropped, gate.celsius)

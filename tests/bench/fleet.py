@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from provisioning.common.ids import GATE, SITE, new_id
+from provisioning.common.times import HERE
 from provisioning.fleet import known, page, rows, sheet, summary
 from provisioning.places.communes import VERSION, communes
 from provisioning.places.kinds import SiteKind
@@ -143,8 +144,8 @@ def _rival(path: Path) -> dict[datetime, int]:
         for (body,) in store.execute("SELECT body FROM distinct_events"):
             told = json.loads(body)
             if told["type"] == "vn.gate.checkin.v1" and told["data"].get("direction") in {"in", "out"}:
-                moment = datetime.fromisoformat(told["time"]) + known.HERE
-                if moment - known.HERE < NOW:
+                moment = datetime.fromisoformat(told["time"]).astimezone(HERE)
+                if moment < NOW:
                     found[moment.replace(minute=0, second=0, microsecond=0)] += 1
     return dict(found)
 
