@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from device.edges.certificate import exchange
 from device.edges.certificate.enrol import Places, enrol
 from device.edges.certificate.exchange import CERT, KEY, SITE_KEY, chain_in, site_key_in
 from device.errors import EnrolmentRefused
+from provisioning.enrolment.issuing import FilesIssuer, Issuer, IssuerFailed
 from provisioning.registry.tables import Claim, ClaimState, Gate, GateState
 from tests.provisioning.enrolment.requests import Cut, a_request, new_key
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
@@ -273,3 +275,48 @@ def test_an_answer_that_is_not_right_is_refused_by_the_gate(town: Province, tmp_
     look = partial(site_key_in, name) if fault == "site key" else partial(chain_in, root, name)
     with pytest.raises(EnrolmentRefused):
         look(own, good)
+
+
+class FailingIssuer(Issuer):
+    """Another authority's road, or one that is down: fails as long as it is told to."""
+
+    def __init__(self, behind: Issuer) -> None:
+        self.behind, self.down = behind, True
+
+    def issue(self, gate: str, key: ec.EllipticCurvePublicKey) -> Sequence[x509.Certificate]:
+        """What the issuer behind gives, when it is up."""
+        if self.down:
+            raise IssuerFailed("503: come back later")
+        return self.behind.issue(gate, key)
+
+
+def test_an_issuer_that_is_down_burns_no_claim_and_the_gate_asks_again(town: Province, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing of it is in the registry; the log says why; then the same request gets its certificate."""
+    gate, key = town.gate(), new_key()
+    claim = wire.read(wire.Bundle, town.files(gate)["bundle.json"])
+    assert isinstance(claim, wire.Bundle)
+    issuer = FailingIssuer(FilesIssuer.of(town.authority, PHRASE))
+    desk = replace(town.desk(), issuer=issuer)
+    assert desk.answer(claim.claim, a_request(gate.id, key)) is None
+    assert f"no certificate for {claim.claim}: 503: come back later" in caplog.text
+    assert claim_row(town, gate).state == ClaimState.OPEN
+    assert town.registry.audit(gate.id) == []
+    issuer.down = False
+    answer = desk.answer(claim.claim, a_request(gate.id, key))
+    assert answer is not None
+    assert answer.status == "issued"
+
+
+def test_an_issuer_under_another_root_makes_no_gate(town: Province, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its certificates are good, but no gate would take them: nothing is registered, and the log says why."""
+    (tmp_path / "stranger").mkdir()
+    stranger = province(tmp_path / "stranger", stranger=True)
+    stranger.registry.close()
+    gate = town.gate()
+    claim = wire.read(wire.Bundle, town.files(gate)["bundle.json"])
+    assert isinstance(claim, wire.Bundle)
+    desk = replace(town.desk(), issuer=FilesIssuer.of(stranger.authority, PHRASE))
+    assert desk.answer(claim.claim, a_request(gate.id, new_key())) is None
+    assert "is not for the gates of this province: it does not lead to the province's root" in caplog.text
+    assert claim_row(town, gate).state == ClaimState.OPEN
+    assert town.registry.audit(gate.id) == []
