@@ -43,9 +43,10 @@ def test_a_leaf_is_a_client_or_with_hosts_a_server(
 
 
 def test_a_leaf_issues_nothing(tmp_path: Path, root: tuple[x509.Certificate, ec.EllipticCurvePrivateKey]) -> None:
-    """Even where the path could be longer."""
+    """Even where the path could be longer, and it says so of itself."""
     long = issuing("long", root[1].public_key(), "long", root[1], YEAR, path_length=3)
     above = leaf("above", KEY.public_key(), long, root[1], YEAR)
+    assert not above.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     made = leaf("below", ec.generate_private_key(ec.SECP256R1()).public_key(), above, KEY, YEAR)
     (tmp_path / "above.pem").write_bytes(pem(above))
     assert not openssl(tmp_path, made, long, "-untrusted", str(tmp_path / "above.pem"))

@@ -61,7 +61,7 @@ def test_a_badge_ends_with_its_last_day_in_viet_nam() -> None:
     assert batch.end_of("2026-12-31", NOW) == datetime(2026, 12, 31, 16, 59, 59, tzinfo=UTC)
     assert batch.end_of("2026-11-27", NOW) > NOW
     with pytest.raises(Refused, match="E171"):
-        batch.end_of("2026-11-27", datetime(2026, 11, 27, 17, 0, tzinfo=UTC))
+        batch.end_of("2026-11-27", datetime(2026, 11, 27, 16, 59, 59, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("text", ["soon", "2026-11-26", "2031-11-27", "2026-02-30"])

@@ -38,7 +38,9 @@ def test_a_symbol_keeps_its_square_and_the_white_around_it(error: str) -> None:
     quiet = round(side / (21 + 2 * QUIET_MODULES) * QUIET_MODULES)
     left = 20 * printing.DOTS_PER_MM
     assert seen[left + 6 : left + side - 6, left + 6 : left + quiet - 6].min() == 255
-    assert seen[left + 6 : left + side - 6, left - 12 : left - 6].max() == 0
+    assert seen[left + 6 : left + side - 6, left + side - quiet + 6 : left + side - 6].min() == 255
+    for outside in (left - 12, left + side + 6):
+        assert seen[left + 6 : left + side - 6, outside : outside + 6].max() == 0
 
 
 def test_the_same_content_of_the_same_day_is_the_same_file() -> None:

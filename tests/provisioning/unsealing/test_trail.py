@@ -83,3 +83,14 @@ def test_the_first_row_that_is_not_what_was_written_is_found(desk: Desk, change:
     with desk.registry.change() as session:
         session.execute(text(change))
     assert trail.first_fault(trail.rows(desk.registry)) == fault
+
+
+def test_a_row_that_is_missing_is_found_even_where_the_rest_was_chained_anew(desk: Desk) -> None:
+    """Numbers are given without a gap."""
+    for _ in range(3):
+        trail.note(desk.registry, "tech", "unseal begins", REASON, {})
+    _, *rest = trail.rows(desk.registry)
+    before = ""
+    for row in rest:
+        row.digest = before = trail.digest_of(row, before)
+    assert trail.first_fault(rest) == 2
