@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from device.core.timeline import ClockState, stamp
 from device.core.types import ClockReading
 from device.core.wire import Gap, time_text
+from device.edges.record import statements
 from device.edges.record.rows import Leaf, Record, Row, RowDamaged, RowKind, RowState, reading_of
 from device.edges.record.store import Store, fact_record
 
@@ -106,11 +107,7 @@ def _time(store: Store, at: ClockReading) -> str | None:
 
 def _grow(store: Store, loss: Gap) -> bool:
     """Let an unpublished gap event of the same cause tell of this too, where nothing to be sent lies between."""
-    query = (
-        "SELECT seq, id, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data FROM event "
-        "WHERE kind = 2 AND state = 2 AND seq > ? ORDER BY seq DESC"
-    )
-    for seq, ident, *at, data in store.connection.execute(query, (store.tally.frozen,)).fetchall():
+    for seq, ident, *at, data in store.connection.execute(statements.GROWING_GAPS, (store.tally.frozen,)).fetchall():
         before = gap_in(data)
         if before is None or before.cause != loss.cause:
             continue
@@ -118,7 +115,7 @@ def _grow(store: Store, loss: Gap) -> bool:
         if not _holds_waiting(store.connection, both):
             grown = fact_record(both, reading_of(at))
             record = Record(ident, RowKind.GAP, grown.at, grown.data)
-            store.connection.execute("UPDATE event SET data = ?, crc = ? WHERE seq = ?", (record.data, record.crc, seq))
+            store.connection.execute(statements.SET_DATA, (record.data, record.crc, seq))
             return True
     return False
 
@@ -137,5 +134,4 @@ def _joined(one: Gap, other: Gap) -> Gap:
 
 
 def _holds_waiting(connection: sqlite3.Connection, gap: Gap) -> bool:
-    query = "SELECT 1 FROM event WHERE seq BETWEEN ? AND ? AND state = 2 LIMIT 1"
-    return connection.execute(query, (gap.first, gap.last)).fetchone() is not None
+    return connection.execute(statements.ANY_WAITING_BETWEEN, (gap.first, gap.last)).fetchone() is not None

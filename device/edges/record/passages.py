@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from device.core.types import Passage
+from device.edges.record import statements
 from device.edges.record.rows import SLOT_BYTES, RowDamaged, pack_slot, unpack_slot
 
 PASSAGES_LIMIT: Final = 100_000
@@ -30,7 +31,7 @@ class Passages:
         self._free: list[int] = []
         found: list[tuple[int, str, int]] = []
         self._size = 0
-        for slot, content in connection.execute("SELECT slot, content FROM passage ORDER BY slot"):
+        for slot, content in connection.execute(statements.PASSAGES):
             self._size = slot
             held = _held(content)
             if held is None:
@@ -48,9 +49,7 @@ class Passages:
         content = pack_slot(seq, passage)
         slot = self._slots.pop(passage.subject, None) or self._vacant()
         self._slots[passage.subject] = slot
-        self._connection.execute(
-            "INSERT INTO passage (slot, content) VALUES (?, ?) ON CONFLICT (slot) DO UPDATE SET content = excluded.content", (slot, content)
-        )
+        self._connection.execute(statements.SET_PASSAGE, (slot, content))
 
     def forget(self, old: Callable[[Passage], bool], limit: int) -> int:
         """Overwrite the oldest passages as long as they are ``old``, at most ``limit``. Returns how many."""
@@ -59,7 +58,7 @@ class Passages:
             held = _held(self._content(slot))
             if held is not None and not old(held[1]):
                 break
-            self._connection.execute("UPDATE passage SET content = ? WHERE slot = ?", (_EMPTY, slot))
+            self._connection.execute(statements.SET_PASSAGE, (slot, _EMPTY))
             del self._slots[subject]
             self._free.append(slot)
             forgotten += 1
@@ -74,13 +73,13 @@ class Passages:
         return self._size
 
     def _content(self, slot: int) -> bytes:
-        row = self._connection.execute("SELECT content FROM passage WHERE slot = ?", (slot,)).fetchone()
+        row = self._connection.execute(statements.PASSAGE_IN, (slot,)).fetchone()
         return _EMPTY if row is None else bytes(row[0])
 
 
 def read_passages(connection: sqlite3.Connection) -> list[Passage]:
     """All remembered passages, newest last. A damaged slot is left out."""
-    held = [_held(content) for (content,) in connection.execute("SELECT content FROM passage")]
+    held = [_held(content) for _, content in connection.execute(statements.PASSAGES)]
     return [passage for _, passage in sorted((item for item in held if item is not None), key=lambda item: item[0])]
 
 

@@ -13,6 +13,7 @@ from typing import Self
 
 from device.core.timeline import Stamp, stamp
 from device.core.types import Channel, ClockReading, Stored
+from device.edges.record import statements
 from device.edges.record.rows import Leaf, Row, RowDamaged, RowKind, RowState, reading_of, record_of
 from device.edges.record.schema import Connect, open_for_reading, read_meta, read_timeline, sqlite_connect
 from device.errors import JournalError
@@ -79,28 +80,23 @@ class Readers:
 
 def read_waiting(connection: sqlite3.Connection, after: int, limit: int) -> list[Waiting]:
     """The next waiting rows above ``after``, in order."""
-    query = (
-        "SELECT seq, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, sheet FROM event "
-        "WHERE seq > ? AND state = 2 ORDER BY seq LIMIT ?"
-    )
-    return [_waiting(seq, kind, reading_of(at), sheet) for seq, kind, *at, sheet in connection.execute(query, (after, limit)).fetchall()]
+    rows = connection.execute(statements.WAITING_AFTER, (after, limit)).fetchall()
+    return [_waiting(seq, kind, reading_of(at), sheet) for seq, kind, *at, sheet in rows]
 
 
 def read_waiting_seqs(connection: sqlite3.Connection, first: int, last: int, limit: int) -> list[int]:
     """The numbers of waiting rows between two, both counted in."""
-    query = "SELECT seq FROM event WHERE seq BETWEEN ? AND ? AND state = 2 ORDER BY seq LIMIT ?"
-    return [seq for (seq,) in connection.execute(query, (first, last, limit)).fetchall()]
+    return [seq for (seq,) in connection.execute(statements.WAITING_BETWEEN, (first, last, limit)).fetchall()]
 
 
 def read_newest_waiting_seqs(connection: sqlite3.Connection, limit: int) -> list[int]:
     """The numbers of the newest waiting rows, newest first."""
-    return [seq for (seq,) in connection.execute("SELECT seq FROM event WHERE state = 2 ORDER BY seq DESC LIMIT ?", (limit,)).fetchall()]
+    return [seq for (seq,) in connection.execute(statements.NEWEST_WAITING, (limit,)).fetchall()]
 
 
 def read_newest_moments(connection: sqlite3.Connection) -> Iterator[tuple[int, ClockReading]]:
     """Number and time of all rows, newest first. To be read to the end or closed."""
-    query = "SELECT seq, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms FROM event ORDER BY seq DESC"
-    with closing(connection.execute(query)) as rows:
+    with closing(connection.execute(statements.MOMENTS_BACKWARDS)) as rows:
         for seq, *at in rows:
             yield seq, reading_of(at)
 
@@ -149,12 +145,8 @@ class JournalReader:
 
     def events(self, newest: int | None = None) -> Iterator[Recorded]:
         """The events that are still there, oldest first; with ``newest`` only so many of the newest. Damaged rows are left out."""
-        query = (
-            "SELECT state, sheet, seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc FROM event "
-            "WHERE state < 5 AND seq >= ? ORDER BY seq"
-        )
         try:
-            for state, sheet, *row in self._connection.execute(query, (self._from(newest),)):
+            for state, sheet, *row in self._connection.execute(statements.READABLE_FROM, (self._from(newest),)):
                 with suppress(RowDamaged):
                     seq, record = record_of(tuple(row))
                     later = Leaf.unpack(sheet)
@@ -181,12 +173,8 @@ class JournalReader:
             yield seq, body
 
     def _rows(self) -> Iterator[tuple[int, int, Row, bytes]]:
-        query = (
-            "SELECT state, sheet, seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc FROM event "
-            "WHERE state < 5 ORDER BY seq"
-        )
         try:
-            for state, sheet, *row in self._connection.execute(query):
+            for state, sheet, *row in self._connection.execute(statements.READABLE):
                 yield state, row[0], tuple(row), sheet
         except sqlite3.Error as error:
             raise JournalError(f"{self._path}: the record cannot be read: {error}") from error
@@ -194,8 +182,7 @@ class JournalReader:
     def _from(self, newest: int | None) -> int:
         if newest is None:
             return 0
-        query = "SELECT seq FROM event WHERE state < 5 ORDER BY seq DESC LIMIT ?"
-        seqs = [seq for (seq,) in self._connection.execute(query, (newest,))]
+        seqs = [seq for (seq,) in self._connection.execute(statements.NEWEST_READABLE, (newest,))]
         return seqs[-1] if seqs else 0
 
 

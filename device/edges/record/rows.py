@@ -22,8 +22,10 @@ from device.core.types import Channel, ClockReading, Direction, JsonObject, Pass
 
 Row: TypeAlias = "tuple[Any, ...]"
 
-AT_COLUMNS: Final = "boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms"
-RECORD_COLUMNS: Final = f"seq, id, kind, {AT_COLUMNS}, data, crc"
+CLOCK_COLUMNS: Final = "boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms"
+"""A reading of the clocks, as ``at_values`` makes it and ``reading_of`` reads it."""
+EVENT_COLUMNS: Final = f"seq, id, kind, {CLOCK_COLUMNS}, data, crc"
+"""An event as it was recorded, as ``Record.values`` makes it and ``record_of`` reads it."""
 
 
 class RowState(IntEnum):
@@ -67,7 +69,7 @@ class Record:
         return _crc(repr((self.id, int(self.kind), at_values(self.at), self.data)).encode("utf-8", "surrogatepass"))
 
     def values(self, seq: int) -> Row:
-        """In the order of ``RECORD_COLUMNS``."""
+        """In the order of ``EVENT_COLUMNS``."""
         return (seq, self.id, int(self.kind), *at_values(self.at), self.data, self.crc)
 
     def stored(self, epoch: str, seq: int) -> Stored:
@@ -76,7 +78,7 @@ class Record:
 
 
 def record_of(row: Row) -> tuple[int, Record]:
-    """The sequence number and the record in a row of ``RECORD_COLUMNS``. Raises RowDamaged."""
+    """The sequence number and the record in a row of ``EVENT_COLUMNS``. Raises RowDamaged."""
     seq, ident, kind, *at, data, crc = row
     try:
         record = Record(ident, RowKind(kind), reading_of(at), data)
@@ -168,13 +170,13 @@ def _crc(content: bytes) -> bytes:
 
 
 def at_values(at: ClockReading) -> Row:
-    """A reading in the order of ``AT_COLUMNS``; trust is 0 for none, 1 for synchronised, 2 for held over."""
+    """A reading in the order of ``CLOCK_COLUMNS``; trust is 0 for none, 1 for synchronised, 2 for held over."""
     trust = (2 if at.held_over else 1) if at.trusted else 0
     return (at.boot_id, at.monotonic_ns, at.boot_ns, at.wall_ns, trust, at.uncertainty_ms)
 
 
 def reading_of(values: Row | list[Any]) -> ClockReading:
-    """The reading in columns of ``AT_COLUMNS``. Raises ValueError for anything else."""
+    """The reading in ``CLOCK_COLUMNS``. Raises ValueError for anything else."""
     boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms = values
     if not isinstance(boot_id, str) or not all(isinstance(number, int) for number in (mono_ns, boot_ns, wall_ns, trust, doubt_ms)):
         raise RowDamaged("not a reading of the clocks")

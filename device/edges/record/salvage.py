@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from device.core.timeline import Timeline
+from device.edges.record import statements
 from device.edges.record.gaps import gap_in
 from device.edges.record.rows import SLOT_BYTES, Leaf, Record, Row, RowDamaged, RowKind, RowState, record_of
 from device.edges.record.schema import Connect, open_for_reading, read_meta, read_timeline, write_boots
@@ -57,7 +58,7 @@ def carry_over(path: Path, connect: Connect, target: sqlite3.Connection) -> Salv
             line = read_timeline(source)
         write_boots(target, line.boots)
         for slot, content in _slots(source):
-            target.execute("INSERT INTO passage (slot, content) VALUES (?, ?)", (slot, content))
+            target.execute(statements.SET_PASSAGE, (slot, content))
         for row in _events(source, found):
             _copy_row(row, target, found)
         found.compare(_expected(source))
@@ -69,7 +70,7 @@ def _open_damaged(path: Path, connect: Connect) -> sqlite3.Connection:
     try:
         connection = open_for_reading(path, connect, damaged=True)
         try:
-            connection.execute("SELECT count(*) FROM meta").fetchone()
+            connection.execute(statements.ANY_META).fetchone()
         except BaseException:
             connection.close()
             raise
@@ -97,11 +98,7 @@ def _copy_row(row: Row, target: sqlite3.Connection, found: Salvaged) -> None:
 
 def insert(target: sqlite3.Connection, seq: int, record: Record) -> None:
     """One waiting event into a new file."""
-    target.execute(
-        "INSERT INTO event (seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc, state, sheet) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*record.values(seq), RowState.WAITING, Leaf.reserved(record.data).pack()),
-    )
+    target.execute(statements.INSERT_EVENT, (*record.values(seq), RowState.WAITING, Leaf.reserved(record.data).pack()))
 
 
 def _events(source: sqlite3.Connection, found: Salvaged) -> Iterator[Row]:
@@ -119,19 +116,15 @@ def _events(source: sqlite3.Connection, found: Salvaged) -> Iterator[Row]:
 
 
 def _from(source: sqlite3.Connection, after: int) -> Iterator[Row]:
-    query = (
-        "SELECT state, seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc FROM event "
-        "WHERE seq > ? AND state < 5 ORDER BY seq"
-    )
     with suppress(sqlite3.Error):
-        yield from source.execute(query, (after,))
+        yield from source.execute(statements.READABLE_AFTER, (after,))
 
 
 def _readable_tail(source: sqlite3.Connection, after: int) -> int | None:
     """The first of the rows that can be read from the end backwards, None where there is none above ``after``."""
     first = None
     with suppress(sqlite3.Error):
-        for seq, _ in source.execute("SELECT seq, sheet FROM event WHERE seq > ? ORDER BY seq DESC", (after,)):
+        for seq, _ in source.execute(statements.SHEETS_BACKWARDS, (after,)):
             first = seq
     return first
 
@@ -139,7 +132,7 @@ def _readable_tail(source: sqlite3.Connection, after: int) -> int | None:
 def _newest(source: sqlite3.Connection) -> int | None:
     """The newest number ever given, None where that cannot be read."""
     with suppress(sqlite3.Error, TypeError, ValueError):
-        return int(source.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()[0])
+        return int(source.execute(statements.NEWEST_EVER).fetchone()[0])
     return None
 
 
@@ -152,11 +145,8 @@ def _expected(source: sqlite3.Connection) -> int:
 
 
 def _one(source: sqlite3.Connection, seq: int, found: Salvaged) -> list[Row]:
-    query = (
-        "SELECT state, seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc FROM event WHERE seq = ? AND state < 5"
-    )
     try:
-        return source.execute(query, (seq,)).fetchall()
+        return source.execute(statements.READABLE_ONE, (seq,)).fetchall()
     except sqlite3.Error:
         found.unreadable += 1
         return []
@@ -164,6 +154,6 @@ def _one(source: sqlite3.Connection, seq: int, found: Salvaged) -> list[Row]:
 
 def _slots(source: sqlite3.Connection) -> Iterator[Row]:
     with suppress(sqlite3.Error):
-        for slot, content in source.execute("SELECT slot, content FROM passage ORDER BY slot"):
+        for slot, content in source.execute(statements.PASSAGES):
             if isinstance(content, bytes) and len(content) == SLOT_BYTES:
                 yield slot, content

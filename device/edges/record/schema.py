@@ -1,4 +1,4 @@
-"""The journal's file: its tables and how it is made and opened.
+"""The journal's file: how it is laid out, made and opened.
 
 **Deleting for good.** ``secure_delete`` overwrites what is deleted where it
 stands, but not the copies that SQLite leaves behind when it moves rows from
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from device.core.timeline import Anchor, Boot, Timeline
+from device.edges.record import statements
 from device.edges.record.rows import Row
 
 APPLICATION_ID: Final = 0x47415445
@@ -27,37 +28,6 @@ PAGE_BYTES: Final = 4096
 
 Connect: TypeAlias = Callable[[str], sqlite3.Connection]
 """Opens the SQLite URI given. The one place through which every statement and commit of the journal goes."""
-
-_SCHEMA: Final = """
-CREATE TABLE event (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    state INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    kind INTEGER NOT NULL,
-    boot_id TEXT NOT NULL,
-    mono_ns INTEGER NOT NULL,
-    boot_ns INTEGER NOT NULL,
-    wall_ns INTEGER NOT NULL,
-    trust INTEGER NOT NULL,
-    doubt_ms INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    crc BLOB NOT NULL,
-    sheet BLOB NOT NULL
-) STRICT;
-CREATE INDEX event_done ON event (state, seq) WHERE state > 2;
-CREATE INDEX event_audit ON event (kind, seq) WHERE kind > 0 AND state = 2;
-CREATE TABLE passage (slot INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT;
-CREATE TABLE boot (
-    n INTEGER PRIMARY KEY,
-    boot_id TEXT NOT NULL UNIQUE,
-    last_boot_ns INTEGER NOT NULL,
-    floor_ns INTEGER NOT NULL,
-    anchor_boot_ns INTEGER,
-    anchor_wall_ns INTEGER,
-    anchor_doubt_ms INTEGER
-) STRICT;
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-"""
 
 
 def sqlite_connect(uri: str) -> sqlite3.Connection:
@@ -114,7 +84,7 @@ def create(path: Path, connect: Connect, epoch: str) -> sqlite3.Connection:
         "synchronous = OFF",
     )
     try:
-        connection.executescript(_SCHEMA)
+        connection.executescript(statements.SCHEMA)
         write_meta(connection, "epoch", epoch)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     except BaseException:
@@ -138,30 +108,22 @@ def finish(path: Path, connection: sqlite3.Connection) -> None:
 
 def read_timeline(connection: sqlite3.Connection) -> Timeline:
     """The boots remembered in the file, oldest first."""
-    rows = connection.execute(
-        "SELECT boot_id, last_boot_ns, floor_ns, anchor_boot_ns, anchor_wall_ns, anchor_doubt_ms FROM boot ORDER BY n"
-    ).fetchall()
-    return Timeline(tuple(_boot(row) for row in rows))
+    return Timeline(tuple(_boot(row) for row in connection.execute(statements.BOOTS).fetchall()))
 
 
 def write_boots(connection: sqlite3.Connection, boots: tuple[Boot, ...]) -> None:
     """Add these boots or bring them up to date."""
-    connection.executemany(
-        "INSERT INTO boot (boot_id, last_boot_ns, floor_ns, anchor_boot_ns, anchor_wall_ns, anchor_doubt_ms) VALUES (?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (boot_id) DO UPDATE SET last_boot_ns = excluded.last_boot_ns, floor_ns = excluded.floor_ns, "
-        "anchor_boot_ns = excluded.anchor_boot_ns, anchor_wall_ns = excluded.anchor_wall_ns, anchor_doubt_ms = excluded.anchor_doubt_ms",
-        [_boot_row(boot) for boot in boots],
-    )
+    connection.executemany(statements.SET_BOOT, [_boot_row(boot) for boot in boots])
 
 
 def read_meta(connection: sqlite3.Connection) -> dict[str, str]:
     """What the file says of itself: ``epoch``, ``chain``, ``running`` and so on."""
-    return dict(connection.execute("SELECT name, value FROM meta"))
+    return dict(connection.execute(statements.META))
 
 
 def write_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
     """Set one of the things that the file says of itself."""
-    connection.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+    connection.execute(statements.SET_META, (name, value))
 
 
 def _boot(row: Row) -> Boot:

@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 from device.core.timeline import ClockState, Stamp, Timeline, stamp
 from device.core.types import Channel, ClockReading, Passage, Stored
 from device.core.wire import AuditFact, DeadLetter, audit_data
+from device.edges.record import statements
 from device.edges.record.passages import Passages
 from device.edges.record.rows import Leaf, Record, Row, RowDamaged, RowKind, RowState, reading_of, record_of, uuid7
 from device.edges.record.schema import read_meta, read_timeline, write_boots, write_meta
@@ -132,8 +133,7 @@ class Store:
         tally.newest += 1
         tally.waiting += 1
         self.connection.execute(
-            "INSERT INTO event (seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc, state, sheet) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            statements.INSERT_EVENT,
             (*record.values(tally.newest), RowState.WAITING, self._first_sheet(tally.newest, record).pack()),
         )
         if item.passage is not None:
@@ -175,11 +175,7 @@ class Store:
         before = replace(self.tally)
         with self.transaction():
             self._note_moment(now)
-            rows = self.connection.execute(
-                "SELECT seq, id, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, crc, sheet FROM event "
-                "WHERE seq > ? AND seq <= ? AND state = ? ORDER BY seq LIMIT ?",
-                (self.tally.frozen, upto, RowState.WAITING, FREEZE_BATCH),
-            ).fetchall()
+            rows = self.connection.execute(statements.TO_FREEZE, (self.tally.frozen, upto, FREEZE_BATCH)).fetchall()
             for *row, sheet in rows:
                 if not self._freeze_row(tuple(row), sheet, now, grace_ns):
                     break
@@ -189,8 +185,7 @@ class Store:
 
     def before_gap(self) -> int:
         """The newest number before the first gap event that has no body yet; the newest of all where there is none."""
-        query = "SELECT min(seq) FROM event WHERE kind = 2 AND state = 2 AND seq > ?"
-        (first,) = self.connection.execute(query, (self.tally.frozen,)).fetchone()
+        (first,) = self.connection.execute(statements.FIRST_GROWING_GAP, (self.tally.frozen,)).fetchone()
         return self.tally.newest if first is None else int(first) - 1
 
     def _freeze_row(self, row: Row, sheet: bytes, now: ClockReading, grace_ns: int) -> bool:
@@ -209,7 +204,7 @@ class Store:
             self._probe(now)
             return self._bury(seq, "unfreezable", now)
         self.tally.unfrozen -= 1
-        self.connection.execute("UPDATE event SET sheet = ? WHERE seq = ?", (room.frozen(body).pack(), seq))
+        self.connection.execute(statements.SET_SHEET, (room.frozen(body).pack(), seq))
         return True
 
     def _too_early(self, at: ClockReading, now: ClockReading, grace_ns: int) -> bool:
@@ -263,9 +258,8 @@ class Store:
     def resend(self, first: int, last: int, limit: int) -> int:
         """Confirmed events that are still kept wait again. Returns how many, at most ``limit``. Raises sqlite3.Error."""
         with self.transaction() as connection:
-            query = "SELECT seq FROM event WHERE state = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
-            seqs = [seq for (seq,) in connection.execute(query, (RowState.CONFIRMED, first, last, limit))]
-            connection.executemany("UPDATE event SET state = ? WHERE seq = ?", [(RowState.WAITING, seq) for seq in seqs])
+            seqs = [seq for (seq,) in connection.execute(statements.CONFIRMED_BETWEEN, (first, last, limit))]
+            connection.executemany(statements.SET_STATE, [(RowState.WAITING, seq) for seq in seqs])
             self.tally.waiting += len(seqs)
             self.write_tally()
         return len(seqs)
@@ -273,13 +267,10 @@ class Store:
     def erase(self, seq: int) -> None:
         """Within a transaction: overwrite the content of an event, in place. The row itself is taken out later."""
         self._leave_waiting(seq)
-        self.connection.execute(
-            "UPDATE event SET state = ?, data = zeroblob(length(data)), sheet = zeroblob(length(sheet)) WHERE seq = ? AND state <> ?",
-            (RowState.ERASED, seq, RowState.ERASED),
-        )
+        self.connection.execute(statements.ERASE, (seq,))
 
     def _bury(self, seq: int, reason: str, now: ClockReading) -> bool:
-        kind = self.connection.execute("SELECT kind FROM event WHERE seq = ? AND state = ?", (seq, RowState.WAITING)).fetchone()
+        kind = self.connection.execute(statements.KIND_OF_WAITING, (seq,)).fetchone()
         if kind is None:
             return False
         self._mark(seq, RowState.DEAD, now, reason)
@@ -288,17 +279,17 @@ class Store:
         return True
 
     def _mark(self, seq: int, state: RowState, now: ClockReading, reason: str = "") -> None:
-        row = self.connection.execute("SELECT sheet FROM event WHERE seq = ?", (seq,)).fetchone()
+        row = self.connection.execute(statements.SHEET_OF, (seq,)).fetchone()
         if row is None or not self._leave_waiting(seq):
             return
         with suppress(RowDamaged):
-            place = self.connection.execute("SELECT n FROM boot WHERE boot_id = ?", (now.boot_id,)).fetchone()
+            place = self.connection.execute(statements.BOOT_NUMBER, (now.boot_id,)).fetchone()
             marked = replace(Leaf.unpack(row[0]), boot=place[0] if place else 0, boot_ns=now.boot_ns, reason=reason)
-            self.connection.execute("UPDATE event SET sheet = ? WHERE seq = ?", (marked.pack(), seq))
-        self.connection.execute("UPDATE event SET state = ? WHERE seq = ?", (state, seq))
+            self.connection.execute(statements.SET_SHEET, (marked.pack(), seq))
+        self.connection.execute(statements.SET_STATE, (state, seq))
 
     def _leave_waiting(self, seq: int) -> bool:
-        row = self.connection.execute("SELECT state FROM event WHERE seq = ?", (seq,)).fetchone()
+        row = self.connection.execute(statements.STATE_OF, (seq,)).fetchone()
         if row is None or row[0] != RowState.WAITING:
             return False
         self.tally.waiting -= 1
@@ -319,11 +310,11 @@ class Store:
 
     def count(self, state: RowState) -> int:
         """Rows in a state other than waiting."""
-        return int(self.connection.execute("SELECT count(*) FROM event WHERE state = ? AND state > 2", (state,)).fetchone()[0])
+        return int(self.connection.execute(statements.COUNT_LEFT, (state,)).fetchone()[0])
 
     def ids(self, limit: int) -> set[str]:
         """The ids of the newest events."""
-        return {ident for (ident,) in self.connection.execute("SELECT id FROM event ORDER BY seq DESC LIMIT ?", (limit,))}
+        return {ident for (ident,) in self.connection.execute(statements.NEWEST_IDS, (limit,))}
 
     def used_bytes(self) -> int:
         """What the file takes, without its free pages."""
@@ -335,7 +326,7 @@ class Store:
     def _recount(self, meta: dict[str, str]) -> RowCounts:
         """The counts as last written down, and what was appended since."""
         tally = RowCounts(**json.loads(meta["tally"])) if "tally" in meta else RowCounts()
-        rows = self.connection.execute("SELECT seq, sheet FROM event WHERE seq > ? ORDER BY seq", (tally.newest,)).fetchall()
+        rows = self.connection.execute(statements.SHEETS_AFTER, (tally.newest,)).fetchall()
         for seq, packed in rows:
             tally.waiting += 1
             with suppress(RowDamaged):
@@ -344,15 +335,13 @@ class Store:
                     tally.chain, tally.frozen = hashlib.sha256(body).hexdigest(), seq
                     continue
             tally.unfrozen += 1
-        newest = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+        newest = self.connection.execute(statements.NEWEST_EVER).fetchone()
         tally.newest = newest[0] if newest else 0
         return tally
 
     def _latest(self, line: Timeline) -> Timeline:
         """With the newest event taken in: the boot before this one may have ended without writing its end down."""
-        row = self.connection.execute(
-            "SELECT boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms FROM event ORDER BY seq DESC LIMIT 1"
-        ).fetchone()
+        row = self.connection.execute(statements.NEWEST_MOMENT).fetchone()
         try:
             return line if row is None or line.find(row[0]) is None else line.seen(reading_of(row))
         except RowDamaged:
@@ -361,7 +350,7 @@ class Store:
     def _write_line(self, line: Timeline) -> None:
         write_boots(self.connection, (*line.boots[:1], *line.boots[1:][-2:]))
         oldest = line.boots[0].boot_id
-        self.connection.execute("DELETE FROM boot WHERE n < (SELECT n FROM boot WHERE boot_id = ?)", (oldest,))
+        self.connection.execute(statements.DELETE_BOOTS_BEFORE, (oldest,))
 
 
 def fact_record(fact: AuditFact, now: ClockReading) -> Record:

@@ -17,6 +17,7 @@ from typing import Final
 
 from device.core.timeline import least_age_ns
 from device.core.types import ClockReading
+from device.edges.record import statements
 from device.edges.record.gaps import Candidate, Cause, record_gap
 from device.edges.record.rows import Leaf, RowDamaged, RowState
 from device.edges.record.schema import PAGE_BYTES
@@ -87,7 +88,7 @@ class Upkeep:
             return False
         with store.transaction() as connection:
             seqs = _removable(connection)[:BATCH]
-            connection.executemany("DELETE FROM event WHERE seq = ?", [(seq,) for seq in seqs])
+            connection.executemany(statements.DELETE, [(seq,) for seq in seqs])
         self._purge_from = PURGE_FROM if len(seqs) == BATCH else erased - len(seqs) + PURGE_FROM
         return len(seqs) == BATCH
 
@@ -118,31 +119,17 @@ class Upkeep:
         return least_age_ns(at, now, self._store.line)
 
     def _oldest(self) -> list[Candidate]:
-        return self._rows(
-            "SELECT seq, state, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, sheet FROM event "
-            "WHERE state < 5 ORDER BY seq LIMIT ?",
-            BATCH,
-        )
+        return self._rows(statements.OLDEST, BATCH)
 
     def _confirmed(self) -> list[Candidate]:
-        return self._rows(
-            "SELECT seq, state, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, sheet FROM event "
-            "WHERE state = 3 AND state > 2 ORDER BY seq LIMIT ?",
-            BATCH,
-        )
+        return self._rows(statements.OLDEST_CONFIRMED, BATCH)
 
     def _audit_run(self) -> list[Candidate]:
         """The oldest long run of audit events, as far as one batch goes."""
-        query = "SELECT seq FROM event WHERE kind = 1 AND kind > 0 AND state = 2 ORDER BY seq LIMIT ?"
-        seqs = [seq for (seq,) in self._store.connection.execute(query, (RUN_LIMIT,))]
+        seqs = [seq for (seq,) in self._store.connection.execute(statements.WAITING_AUDITS, (RUN_LIMIT,))]
         for run in _runs(seqs):
             if len(run) >= AUDIT_RUN:
-                return self._rows(
-                    "SELECT seq, state, kind, boot_id, mono_ns, boot_ns, wall_ns, trust, doubt_ms, data, sheet FROM event "
-                    "WHERE seq BETWEEN ? AND ? ORDER BY seq",
-                    run[0],
-                    run[:BATCH][-1],
-                )
+                return self._rows(statements.ALL_BETWEEN, run[0], run[:BATCH][-1])
         return []
 
     def _rows(self, query: str, *values: int) -> list[Candidate]:
@@ -154,25 +141,23 @@ class Upkeep:
             sheet = Leaf.unpack(row.sheet)
         except RowDamaged:
             return row.at
-        boot = self._store.connection.execute("SELECT boot_id FROM boot WHERE n = ?", (sheet.boot,)).fetchone()
+        boot = self._store.connection.execute(statements.BOOT_ID, (sheet.boot,)).fetchone()
         return ClockReading(0, sheet.boot_ns, 0, boot[0], trusted=False) if boot else row.at
 
 
 def _removable(connection: sqlite3.Connection) -> list[int]:
     """Erased rows that have only erased rows on the pages around them."""
-    query = "SELECT seq FROM event WHERE state = 5 AND state > 2 ORDER BY seq LIMIT ?"
-    seqs = [seq for (seq,) in connection.execute(query, (RUN_LIMIT,))]
+    seqs = [seq for (seq,) in connection.execute(statements.ERASED, (RUN_LIMIT,))]
 
     def follow(one: int, next_one: int) -> bool:
-        between = "SELECT 1 FROM event WHERE seq > ? AND seq < ? LIMIT 1"
-        return next_one == one + 1 or connection.execute(between, (one, next_one)).fetchone() is None
+        return next_one == one + 1 or connection.execute(statements.ANY_INSIDE, (one, next_one)).fetchone() is None
 
     return [seq for run in _runs(seqs, follow) for seq in _inner(connection, run)]
 
 
 def _inner(connection: sqlite3.Connection, run: list[int]) -> list[int]:
     """A run without its margins; the oldest rows of all need none before them."""
-    leads = connection.execute("SELECT 1 FROM event WHERE seq < ? LIMIT 1", (run[0],)).fetchone() is None
+    leads = connection.execute(statements.ANY_BEFORE, (run[0],)).fetchone() is None
     left = 0 if leads else _margin(connection, run)
     right = _margin(connection, run[::-1])
     return run[left : len(run) - right]
@@ -184,7 +169,7 @@ def _margin(connection: sqlite3.Connection, run: list[int]) -> int:
     for count, seq in enumerate(run):
         if taken >= MARGIN_BYTES:
             return count
-        taken += connection.execute("SELECT length(data) + length(sheet) FROM event WHERE seq = ?", (seq,)).fetchone()[0]
+        taken += connection.execute(statements.CONTENT_BYTES_OF, (seq,)).fetchone()[0]
     return len(run)
 
 
