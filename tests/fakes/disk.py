@@ -30,15 +30,17 @@ class FaultyDisk:
     """`Connect` for tests.
 
     `break_commits` makes each commit fail, and with ``written`` only after it
-    has reached the disk all the same; `break_opening` makes opening fail;
+    has reached the disk all the same, and ``times`` of them alone; `break_opening` makes opening fail;
     `break_statements` makes statements of that beginning fail, ``times`` of
     them; `mend` ends all of these. `hold_commits` is a disk that hangs.
+    `watch` tells when a statement was executed.
     `statements` is what was executed on connections that write.
     """
 
     def __init__(self) -> None:
         self.statements: list[str] = []
-        self._commit: tuple[str, bool] | None = None
+        self._commit: tuple[str, bool, int] | None = None
+        self._watched: dict[str, threading.Event] = {}
         self._opening: str | None = None
         self._begins: tuple[str, str, int] | None = None
         self._gate = threading.Event()
@@ -65,9 +67,9 @@ class FaultyDisk:
 
     # ------------------------------------------------------------- faults
 
-    def break_commits(self, code: str, *, written: bool = False) -> None:
-        """Each commit fails from now on."""
-        self._commit = (code, written)
+    def break_commits(self, code: str, *, written: bool = False, times: int = 1_000_000) -> None:
+        """Each commit fails from now on, or the next so many."""
+        self._commit = (code, written, times)
 
     def break_opening(self, code: str) -> None:
         """The file cannot be opened from now on."""
@@ -80,6 +82,10 @@ class FaultyDisk:
     def mend(self) -> None:
         """The disk is back."""
         self._commit = self._opening = self._begins = None
+
+    def watch(self, beginning: str) -> threading.Event:
+        """Set when a statement that begins like this has been executed, from now on."""
+        return self._watched.setdefault(beginning, threading.Event())
 
     @contextmanager
     def hold_commits(self) -> Iterator[None]:
@@ -105,10 +111,19 @@ class FaultyDisk:
             if not self._gate.is_set():
                 self.held.set()
                 assert self._gate.wait(WAIT_S), "the test left the disk hanging"
-            if self._commit is not None and not self._commit[1]:
-                raise error(self._commit[0])
+            self._fail_commit(written=False)
 
     def after(self, sql: str) -> None:
-        """Fail although it was done."""
-        if sql == "COMMIT" and self._commit is not None:
-            raise error(self._commit[0])
+        """Fail although it was done; tell who watches."""
+        if sql == "COMMIT":
+            self._fail_commit(written=True)
+        for beginning, seen in tuple(self._watched.items()):
+            if sql.startswith(beginning):
+                seen.set()
+
+    def _fail_commit(self, *, written: bool) -> None:
+        if self._commit is None or self._commit[1] is not written:
+            return
+        code, _, times = self._commit
+        self._commit = (code, written, times - 1) if times > 1 else None
+        raise error(code)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from device.edges.record import opening, wal
-from device.edges.record.schema import sqlite_connect
-from tests.entries import Opener, chained, checkin, numbers, parsed, settle
-from tests.fakes.clock import FakeClock
+from device.edges.record import wal
 
 PAGE = 4096
+
+
 FRAME = PAGE + wal.FRAME_HEADER_BYTES
+
+
 ROWS = 200
 
 
@@ -112,67 +112,3 @@ def test_what_is_no_log_is_borne(log: bytes) -> None:
     wal.mended(log, PAGE)
     if log[:1] != b"\xff":
         assert not wal.is_rotten(log, PAGE, 0)
-
-
-# ----------------------------------------------------------------- in the record
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """A synchronised clock."""
-    return FakeClock()
-
-
-@pytest.fixture
-def opener(tmp_path: Path, clock: FakeClock) -> Iterator[Opener]:
-    """Opens journals on one file."""
-    with closing(Opener(tmp_path / "journal.sqlite", clock)) as opener:
-        yield opener
-
-
-def killed(opener: Opener, clock: FakeClock, target: Path) -> str:
-    """A record as a killed gate leaves it, at another place. Returns its epoch."""
-    journal = opener()
-    for number in range(1, 101):
-        settle([journal.record(checkin(clock, number))])
-    for ending in ("", "-wal"):
-        shutil.copy(f"{opener.path}{ending}", f"{target}{ending}")
-    return journal.bounds().epoch
-
-
-@pytest.mark.parametrize("interrupted", [False, True], ids=["at once", "interrupted"])
-def test_a_rotten_log_costs_no_event(
-    opener: Opener,
-    clock: FakeClock,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    interrupted: bool,  # noqa: FBT001 - a column
-) -> None:
-    """The record is begun anew with all that stands behind the rot, also when a power cut comes while it is mended."""
-    path = tmp_path / "other" / "journal.sqlite"
-    path.parent.mkdir()
-    epoch = killed(opener, clock, path)
-    wal = path.with_name("journal.sqlite-wal")
-    log = bytearray(wal.read_bytes())
-    log[len(log) // 2 + 40] ^= 2
-    wal.write_bytes(log)
-    other = Opener(path, clock)
-    if interrupted:
-        with monkeypatch.context() as patched:
-            patched.setattr(opening, "_install_mended", fail)
-            with pytest.raises(KeyboardInterrupt):
-                opening.open_journal(path, sqlite_connect, clock.reading())
-        assert not wal.exists()
-    with closing(other):
-        journal = other()
-        out = journal.waiting(0, 1000)
-        told = [parsed(one)["data"] for one in out if "what" in parsed(one)["data"]]
-        assert [fact["cause"] for fact in told if fact["what"] == "journal_replaced"] == ["wal_damaged"]
-        assert journal.bounds().epoch != epoch
-        assert len(numbers(out)) >= 98
-        assert chained(out)
-
-
-def fail(_path: Path) -> None:
-    """The power is cut here."""
-    raise KeyboardInterrupt

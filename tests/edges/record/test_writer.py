@@ -1,42 +1,206 @@
-"""The record on a disk that fails, hangs and comes back."""
+"""The writer of the record: what goes first, and what it does on a disk that fails, hangs and comes back."""
 
 from __future__ import annotations
 
+import inspect
 import logging
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from device.core.types import ClockReading, Receipt
 from device.edges.record import writer
 from device.edges.record.journal import SqliteJournal
+from device.edges.record.store import Item, Store
+from device.edges.record.upkeep import Upkeep
 from device.errors import JournalError
-from tests.entries import FREEZE, Opener, checkin, numbers, parsed, section, settle
+from tests.edges.record.kit import DAY_S, caught_up, facts, record
+from tests.entries import FREEZE, Opener, chained, checkin, numbers, section, settle
 from tests.fakes.clock import FakeClock
 from tests.fakes.disk import FaultyDisk
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    """A synchronised clock."""
-    return FakeClock()
+def test_records_that_wait_together_share_a_commit(opener: Opener, clock: FakeClock) -> None:
+    """While one commit is on its way to the disk, those that come go into the next one together."""
+    disk = FaultyDisk()
+    journal = opener(connect=disk)
+    with disk.hold_commits():
+        futures = [journal.record(checkin(clock, 1))]
+        assert disk.held.wait(10)
+        futures += [journal.record(checkin(clock, number)) for number in range(2, 101)]
+        before = disk.statements.count("COMMIT")
+    settle(futures)
+    assert disk.statements.count("COMMIT") == before + 1
 
 
-@pytest.fixture
-def disk() -> FaultyDisk:
-    """A disk that fails when told."""
-    return FaultyDisk()
+def test_records_go_before_everything_else(opener: Opener, clock: FakeClock) -> None:
+    """A long erasure is broken off between its steps for an event that comes."""
+    disk = FaultyDisk()
+    journal = opener(connect=disk)
+    settle([journal.record(checkin(clock, number)) for number in range(200)])
+    disk.statements.clear()
+    journal.on_news(lambda: disk.statements.append("news"))
+    with disk.hold_commits():
+        journal.confirm(journal.bounds().epoch, 200)
+        assert disk.held.wait(10)
+        future = journal.record(checkin(clock, 1000))
+    settle([future])
+    journal.maintain()
+    told = disk.statements.index("news")
+    erasures = [place for place, sql in enumerate(disk.statements) if sql.startswith("UPDATE event SET state")]
+    assert any(place > told for place in erasures)
 
 
-@pytest.fixture
-def opener(tmp_path: Path, clock: FakeClock) -> Iterator[Opener]:
-    """Opens journals on one file."""
-    with closing(Opener(tmp_path / "journal.sqlite", clock)) as opener:
-        yield opener
+def test_a_late_record_counts_as_over_the_budget(opener: Opener, clock: FakeClock) -> None:
+    """Nothing is acknowledged before its commit; one that takes longer than the lamp waits is counted, with its time."""
+    disk = FaultyDisk()
+    journal = opener(connect=disk)
+    with disk.hold_commits():
+        future = journal.record(checkin(clock, 1))
+        assert disk.held.wait(10)
+        assert not future.done()
+        clock.advance(5)
+    settle([future])
+    assert journal.stats()["over_budget"] == 1
+    assert journal.stats()["commit_max_ms"] == 5000
+
+
+def unfrozen(journal: SqliteJournal) -> int:
+    """How many waiting events have no body."""
+    view = journal._writer.view  # noqa: SLF001  whether bodies were made is not asked for elsewhere
+    assert view is not None
+    return view.tally.unfrozen
+
+
+def test_upkeep_makes_bodies_while_nobody_asks(opener: Opener, clock: FakeClock) -> None:
+    """After months without a province the newest event can go out at once; what may still get a better time is left alone."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 401)])
+    journal.maintain()
+    assert unfrozen(journal) == 0
+    journal.close()
+    clock.restart("boot-2")
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(401, 411)])
+    journal.maintain()
+    assert unfrozen(journal) == 10
+    assert chained(journal.waiting(0, 1000))
+
+
+def test_people_who_pass_while_room_is_made_do_not_pile_up_in_the_writer(opener: Opener, clock: FakeClock) -> None:
+    """Each step of making room lets records in, which must not begin to make room themselves: that went as deep as people came."""
+    before = opener(max_rows=10_000)
+    record(before, clock, 2_000)
+    before.close()
+    journal = opener(max_rows=100)
+    futures: list[Future[Receipt]] = []
+    depths: list[int] = []
+    enough = threading.Event()
+
+    def come(_: object = None) -> None:
+        """The next one comes when this one is answered, in the writer's own thread: as fast as the disk, whatever that is."""
+        depths.append(len(inspect.stack(0)))
+        if len(futures) == 30:
+            enough.set()
+            return
+        futures.append(journal.record(checkin(clock, 2_001 + len(futures))))
+        futures[-1].add_done_callback(come)
+
+    come()
+    assert enough.wait(50)
+    assert max(depths[1:]) - min(depths[1:]) < 20, depths
+    assert len(set(settle(futures))) == 30
+    journal.maintain()
+    assert journal.bounds().waiting <= 100
+
+
+def test_somebody_who_waits_for_the_writer_holds_up_no_record_while_room_is_made(
+    opener: Opener, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that came within a step of making room is written after it, whoever else has asked for something."""
+    before = opener(max_rows=10_000)
+    record(before, clock, 2_000)
+    before.close()
+    journal = opener(max_rows=100)
+    steps = 0
+    make_room = Upkeep.make_room
+
+    def counted(upkeep: Upkeep, now: ClockReading) -> bool:
+        nonlocal steps
+        steps += 1
+        return make_room(upkeep, now)
+
+    monkeypatch.setattr(Upkeep, "make_room", counted)
+    answered: list[int] = []
+    enough = threading.Event()
+    waiting = threading.Thread(target=journal.maintain)
+
+    def come(_: object = None) -> None:
+        """The next one, as soon as this one is answered; with the first, somebody else begins to wait."""
+        answered.append(steps)
+        if len(answered) == 2:
+            waiting.start()
+        if len(answered) == 25:
+            enough.set()
+            return
+        journal.record(checkin(clock, 2_000 + len(answered))).add_done_callback(come)
+
+    come()
+    assert enough.wait(50)
+    waiting.join()
+    assert max(later - earlier for earlier, later in pairwise(answered)) == 1, answered
+
+
+def test_who_waits_for_the_writer_has_a_turn_in_the_thickest_crowd(
+    opener: Opener, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the next person is there before each commit is over, the minute's upkeep comes after a few commits, not when all are in."""
+    journal = opener()
+    commits, going_on = 0, True
+    append = Store.append
+
+    def and_the_next(store: Store, items: Sequence[Item]) -> list[int]:
+        nonlocal commits
+        commits += 1
+        if going_on and commits < 1_000:
+            journal.record(checkin(clock, commits))
+        return append(store, items)
+
+    monkeypatch.setattr(Store, "append", and_the_next)
+    journal.record(checkin(clock, 0))
+    journal.maintain()
+    going_on = False
+    assert commits < 50
+
+
+def test_the_wal_is_bounded_under_load(opener: Opener, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where events come without a pause, the WAL is brought in all the same when it is four times its size."""
+    monkeypatch.setattr(writer, "WAL_BYTES", 100_000)
+    journal = opener()
+    futures = [journal.record(checkin(clock, number)) for number in range(3000)]
+    largest = 0
+    for future in futures:
+        future.result(10)
+        largest = max(largest, int(str(journal.stats()["wal_bytes"])))
+    assert 0 < largest < 2_000_000
+
+
+def test_upkeep_comes_by_itself_each_minute(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """Nobody has to ask: a minute after the start the WAL is empty and old events are gone."""
+    journal = opener(retention_days=1, connect=disk)
+    record(journal, clock, 5)
+    emptied = disk.watch("PRAGMA wal_checkpoint(TRUNCATE)")
+    clock.advance(DAY_S + 61)
+    assert emptied.wait(10)
+    caught_up(journal)
+    assert (journal.stats()["dropped"], journal.stats()["wal_bytes"]) == (5, 0)
 
 
 def refused(journal: SqliteJournal, clock: FakeClock, number: int) -> str:
@@ -46,27 +210,17 @@ def refused(journal: SqliteJournal, clock: FakeClock, number: int) -> str:
     return str(caught.value)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for another thread, at most ten seconds."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-def facts(journal: SqliteJournal, what: str) -> list[dict[str, object]]:
-    """The data of the waiting audit events of one sort."""
-    return [data for data in (parsed(one)["data"] for one in journal.waiting(0, 20_000)) if data.get("what") == what]
-
-
 def test_the_disk_is_tried_again_by_itself(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
     """Some seconds after the trouble began, nobody having asked, the journal finds that the disk is back."""
     journal = opener(connect=disk)
     disk.break_commits("io_error")
     refused(journal, clock, 1)
     disk.mend()
+    back = threading.Event()
+    journal.on_news(back.set)
     clock.advance(6)
-    until(lambda: journal.stats()["storage_state"] == "ok")
+    assert back.wait(10)
+    assert journal.stats()["storage_state"] == "ok"
     assert numbers(journal.waiting(0, 20)) == [1]
 
 
@@ -273,9 +427,11 @@ def test_damage_that_comes_back_at_once_is_the_disks(opener: Opener, clock: Fake
     journal = opener(connect=disk)
     disk.break_statements("PRAGMA freelist_count", "damaged", times=1000)
     settle([journal.record(checkin(clock, 1))])
-    until(lambda: len(list(tmp_path.glob("*.corrupt-?"))) == 1)
+    caught_up(journal)
+    assert len(list(tmp_path.glob("*.corrupt-?"))) == 1
     settle([journal.record(checkin(clock, 2))])
-    until(lambda: journal.stats()["storage_state"] == "degraded")
+    caught_up(journal)
+    assert journal.stats()["storage_state"] == "degraded"
     assert len(list(tmp_path.glob("*.corrupt-?"))) == 1
     disk.mend()
     journal.maintain()
@@ -293,43 +449,6 @@ def test_a_new_file_that_cannot_be_written_leaves_the_old_one(opener: Opener, cl
     assert numbers(journal.waiting(0, 10)) == [1]
 
 
-def test_an_ack_for_the_epoch_before_touches_nothing_of_the_new_one(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
-    """The same numbers mean other events after the file was replaced."""
-    journal = opener(connect=disk)
-    settle([journal.record(checkin(clock, number)) for number in (1, 2)])
-    epoch = journal.bounds().epoch
-    disk.break_statements("INSERT INTO event", "damaged")
-    settle([journal.record(checkin(clock, 3))])
-    assert journal.confirm(epoch, 2) == 0
-    journal.maintain()
-    assert numbers(journal.waiting(0, 10)) == [1, 2, 3]
-
-
-def test_a_file_deleted_under_the_running_gate_is_written_anew(opener: Opener, clock: FakeClock) -> None:
-    """Whoever tidied up too much: within a minute the file is there again with everything in it, in the same epoch."""
-    journal = opener()
-    settle([journal.record(checkin(clock, number)) for number in (1, 2)])
-    bounds = journal.bounds()
-    for file in opener.path.parent.glob("journal.sqlite*"):
-        file.unlink()
-    journal.maintain()
-    assert journal.bounds() == bounds
-    settle([journal.record(checkin(clock, 3))])
-    journal.close()
-    assert numbers(opener().waiting(0, 10)) == [1, 2, 3]
-
-
-def test_a_file_replaced_under_the_running_gate_is_set_aside(opener: Opener, clock: FakeClock) -> None:
-    """What somebody put in the place of the open file is kept beside it; the gate goes on with its own."""
-    journal = opener()
-    settle([journal.record(checkin(clock, 1))])
-    opener.path.unlink()
-    opener.path.write_bytes(b"a restored backup")
-    journal.maintain()
-    assert numbers(journal.waiting(0, 10)) == [1]
-    assert opener.path.with_name("journal.sqlite.corrupt-1").read_bytes() == b"a restored backup"
-
-
 def test_a_callback_that_fails_stops_the_gate_loudly(opener: Opener, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """A fault of this program in the writer's thread ends it: everybody who waits is told, and the watchdog sees it."""
     journal = opener()
@@ -339,7 +458,8 @@ def test_a_callback_that_fails_stops_the_gate_loudly(opener: Opener, clock: Fake
 
     journal.on_news(fail)
     settle([journal.record(checkin(clock, 1))])
-    until(lambda: not journal.alive)
+    next(thread for thread in threading.enumerate() if thread.name == "journal").join(10)
+    assert not journal.alive
     with pytest.raises(JournalError, match="closed"):
         journal.record(checkin(clock, 2)).result(10)
     with pytest.raises(JournalError):
