@@ -159,27 +159,6 @@ class Outbox(Protocol):
         ...
 
 
-class Uplink(Protocol):
-    """The road to the province, running by itself."""
-
-    def start(self) -> None:
-        """Begin to connect."""
-        ...
-
-    def stats(self) -> Mapping[str, Json]:
-        """Connection state, counters, ack percentiles."""
-        ...
-
-    @property
-    def progress(self) -> int:
-        """Rises whenever the supervising thread has gone round, connected or not: for the watchdog."""
-        ...
-
-    def close(self) -> None:
-        """Say goodbye to the broker and stop, within a limit."""
-        ...
-
-
 class Notifier(Protocol):
     """The service manager."""
 

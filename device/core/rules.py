@@ -1,4 +1,9 @@
-"""The rules of a site as values, ready to be applied: what ``policy.decide`` is given beside the code and the moment."""
+"""The rules of a site as values, ready to be applied: what ``policy.decide`` is given beside the code and the moment.
+
+Where a field has a default, it stands for a rule that the site does not have.
+What every site has, one way or the other, has none here: what it is where a
+site says nothing stands in ``config``, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -91,23 +96,13 @@ class ListUse(StrEnum):
     """Codes that were revoked."""
 
 
-CAREFUL: Final = {
-    Standing.FRESH: Reliance.USE,
-    Standing.AGEING: Reliance.USE,
-    Standing.STALE: Reliance.WARN,
-    Standing.EXPIRED: Reliance.REFER,
-    Standing.MISSING: Reliance.REFER,
-}
-"""The ladder of a site that says nothing about it."""
-
-
 @dataclass(frozen=True, slots=True)
 class ListRule:
     """One list, what it means, and what is done with it on each rung."""
 
     use: ListUse
     listing: Listing
-    ladder: Mapping[Standing, Reliance] = field(default_factory=lambda: CAREFUL)
+    ladder: Mapping[Standing, Reliance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +153,13 @@ class Passback:
     ``timed_ns`` after it.
     """
 
-    mode: PassbackMode = PassbackMode.OFF
-    timed_ns: int = 0
-    forget_ns: int = 16 * HOUR_NS
+    mode: PassbackMode
+    timed_ns: int
+    forget_ns: int
     forgive_min: int | None = None
+
+
+NO_PASSBACK: Final = Passback(PassbackMode.OFF, timed_ns=0, forget_ns=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +176,17 @@ class Rules:
     direction: Direction | None
     duplicate_window_ns: int
     in_out_reset_ns: int
+    unknown_clock: Verdict
+    utc_offset_min: int
     hours: tuple[Span, ...] = ()
-    unknown_clock: Verdict = Verdict.REFER
-    utc_offset_min: int = 420
     lists: tuple[ListRule, ...] = ()
     windows: tuple[Window, ...] = ()
     calendar: Calendar = Calendar()
-    min_assurance: Assurance = Assurance.DECLARED
+    min_assurance: Assurance = ASSURANCE_ORDER[0]
     roles: frozenset[int] | None = None
     zones: frozenset[int] | None = None
     capacity: int | None = None
-    passback: Passback = Passback()
+    passback: Passback = NO_PASSBACK
     health: HealthRules | None = None
     trust_expires_s: int | None = None
     """When the list of keys should have been replaced, in seconds since 1970."""

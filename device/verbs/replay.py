@@ -20,7 +20,7 @@ from device.config import PolicySection
 from device.core.explain import explain
 from device.core.reasons import sentence_of
 from device.core.rules import Rules
-from device.core.types import Direction, Sighting
+from device.core.types import Direction, Sighting, Verdict
 from device.edges.machine.clock import SystemClock
 from device.errors import SourceUnreadable
 from device.eye.camera import BadFrame, Luma
@@ -53,7 +53,7 @@ class Replay:
 
     def __post_init__(self) -> None:
         policy = PolicySection()
-        rules = Rules(frozenset(policy.accept), Direction.IN, 0, 0)
+        rules = Rules(frozenset(policy.accept), Direction.IN, 0, 0, Verdict(policy.unknown_clock), policy.utc_offset_min)
         self._ladder = make_ladder()
         self._judge = Judge(rules, secrets.token_bytes(32))
         self._clock = SystemClock()

@@ -33,8 +33,8 @@ from device import config as configuration
 from device.core.credentials import parse
 from device.core.credentials.trust import KeyUse, Trust
 from device.core.hash_lists import snapshot
-from device.core.rules import ListRule, ListUse, Rules
-from device.core.types import Box, ClockReading, Credential, Direction, Kind, Sighting
+from device.core.rules import ListRule, ListUse, Reliance, Rules, Standing
+from device.core.types import Box, ClockReading, Credential, Direction, Kind, Sighting, Verdict
 from device.edges.keys.trust_files import load_province
 from device.edges.lists.fetch import PART_BYTES
 from device.edges.lists.installed import GateList
@@ -118,8 +118,8 @@ def decisions(runs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="gate-bench-") as name:
         for count in (0, ENTRIES):
             before = resident_bytes() or 0
-            lists = (ListRule(ListUse.DENY, _a_list(Path(name), count)),) if count else ()
-            rules = Rules(frozenset({Kind.CITIZEN_CARD}), Direction.IN, 0, HOUR_NS, lists=lists)
+            lists = (ListRule(ListUse.DENY, _a_list(Path(name), count), dict.fromkeys(Standing, Reliance.USE)),) if count else ()
+            rules = Rules(frozenset({Kind.CITIZEN_CARD}), Direction.IN, 0, HOUR_NS, Verdict.REFER, 420, lists=lists)
             judge = Judge(rules, secrets.token_bytes(32))
             chance = random.Random(3)  # noqa: S311 - no secret
             sightings = [Sighting(payload, 1, 0, 0, Box(0, 0, 9, 9), "bench") for payload in payloads]

@@ -22,7 +22,6 @@ from device.core.policy import (
 )
 from device.core.reasons import Reason
 from device.core.rules import (
-    CAREFUL,
     Calendar,
     HealthRules,
     ListRule,
@@ -58,7 +57,21 @@ HOUR = 3600 * SECOND
 WHO = "ab" * 32
 OTHER = "cd" * 32
 CARD = Credential(Kind.CITIZEN_CARD, "7", SubjectClass.CITIZEN, "064090001234", warnings=("sex_mismatch",))
-RULES = Rules(frozenset({Kind.CITIZEN_CARD}), Direction.IN, duplicate_window_ns=10 * SECOND, in_out_reset_ns=16 * HOUR)
+RULES = Rules(
+    frozenset({Kind.CITIZEN_CARD}),
+    Direction.IN,
+    duplicate_window_ns=10 * SECOND,
+    in_out_reset_ns=16 * HOUR,
+    unknown_clock=Verdict.REFER,
+    utc_offset_min=420,
+)
+CAREFUL = {
+    Standing.FRESH: Reliance.USE,
+    Standing.AGEING: Reliance.USE,
+    Standing.STALE: Reliance.WARN,
+    Standing.EXPIRED: Reliance.REFER,
+    Standing.MISSING: Reliance.REFER,
+}
 WEEK = frozenset(range(7))
 
 
@@ -191,7 +204,7 @@ def test_revoked_goes_before_denied_before_allowed() -> None:
 @pytest.mark.parametrize("use", list(ListUse))
 def test_a_list_that_is_not_there_refers_everybody_or_is_ignored_openly(use: ListUse) -> None:
     """Neither letting everybody in nor turning everybody away is right, unless the site says so."""
-    decision = weighed(ListRule(use, Listed(None)))
+    decision = weighed(ListRule(use, Listed(None), CAREFUL))
     assert (decision.verdict, decision.reason, decision.sign) == (Verdict.REFER, Reason.LIST_UNAVAILABLE, Sign.REFER)
     ignoring = weighed(ListRule(use, Listed(None), {Standing.MISSING: Reliance.IGNORE}))
     assert (ignoring.verdict, ignoring.assurance) == (Verdict.ACCEPT, Assurance.DECLARED)
@@ -371,13 +384,13 @@ def test_passing_twice_the_same_way() -> None:
     forgiven = again(16 * 3600, PassbackMode.HARD)
     assert (forgiven.reason, forgiven.warnings) == (Reason.ACCEPTED, CARD.warnings)
     left = passed(Direction.OUT, moment(100))
-    hard = replace(RULES, passback=Passback(PassbackMode.HARD))
+    hard = replace(RULES, passback=Passback(PassbackMode.HARD, timed_ns=0, forget_ns=16 * HOUR))
     assert decide(CARD, WHO, moment(200), Remembered(left), rules=hard).reason is Reason.ACCEPTED
 
 
 def test_passages_are_forgiven_at_an_hour_of_the_day() -> None:
     """At three in the night, whoever came in before is taken to have left."""
-    rules = replace(RULES, passback=Passback(PassbackMode.HARD, forgive_min=3 * 60))
+    rules = replace(RULES, passback=Passback(PassbackMode.HARD, timed_ns=0, forget_ns=16 * HOUR, forgive_min=3 * 60))
     came = passed(Direction.IN, moment(100, wall="2026-11-23 02:00"))
     assert decide(CARD, WHO, moment(100 + 1800, wall="2026-11-23 02:30"), Remembered(came), rules=rules).reason is Reason.PASSBACK
     assert decide(CARD, WHO, moment(100 + 3540, wall="2026-11-23 02:59"), Remembered(came), rules=rules).reason is Reason.PASSBACK

@@ -17,7 +17,14 @@ from device.judge import Judge
 from device.workbench.people import citizen_card, people, seeded
 
 KEY = bytes(range(32))
-RULES = Rules(frozenset({Kind.CITIZEN_CARD}), Direction.IN, duplicate_window_ns=10_000_000_000, in_out_reset_ns=10**15)
+RULES = Rules(
+    frozenset({Kind.CITIZEN_CARD}),
+    Direction.IN,
+    duplicate_window_ns=10_000_000_000,
+    in_out_reset_ns=10**15,
+    unknown_clock=Verdict.REFER,
+    utc_offset_min=420,
+)
 PERSON = people(1, seeded(4))[0]
 CARD = citizen_card(PERSON)
 NOON = int(datetime(2026, 11, 23, 5, tzinfo=UTC).timestamp()) * 1_000_000_000
@@ -77,7 +84,7 @@ def test_of_a_refused_code_only_length_and_keyed_hash_are_kept() -> None:
 
 def test_who_is_turned_away_by_a_rule_leaves_a_hash_and_no_identity() -> None:
     """The province does not learn who was refused, only that it was the same one."""
-    rules = Rules(frozenset(), Direction.IN, 0, 0)
+    rules = Rules(frozenset(), Direction.IN, 0, 0, Verdict.REFER, 420)
     judged = Judge(rules, KEY, PlainSealer()).judge(sighting(CARD), moment())
     assert judged.decision.verdict is Verdict.REJECT
     assert judged.decision.subject is not None

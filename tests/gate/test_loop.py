@@ -11,7 +11,7 @@ from device.core.eye_messages import Beat, Glimpse, Message, Trouble
 from device.core.machine import State
 from device.core.memory import Memory
 from device.core.rules import Rules
-from device.core.types import Box, Cause, Channel, JsonObject, Kind, Sighting, Sign, View
+from device.core.types import Box, Cause, Channel, JsonObject, Kind, Sighting, Sign, Verdict, View
 from device.core.wire import Terms
 from device.judge import Judge
 from device.loop import START_GRACE_NS, Loop, LoopSettings
@@ -24,7 +24,14 @@ from tests.fakes.journal import MemoryJournal
 
 MS = 1_000_000
 AN, BINH = people(2, seeded(3))
-RULES = Rules(frozenset({Kind.CITIZEN_CARD}), None, duplicate_window_ns=10_000 * MS, in_out_reset_ns=10**15)
+RULES = Rules(
+    frozenset({Kind.CITIZEN_CARD}),
+    None,
+    duplicate_window_ns=10_000 * MS,
+    in_out_reset_ns=10**15,
+    unknown_clock=Verdict.REFER,
+    utc_offset_min=420,
+)
 BEAT = Beat(frames=1, skipped=0, empty=1, read=0, taken_ns=0, cpu_ms=1)
 
 

@@ -14,7 +14,7 @@ from device.core.memory import Memory
 from device.core.policy import WARN_PASSBACK_BLIND, decide
 from device.core.reasons import Reason
 from device.core.rules import Passback, PassbackMode, Rules
-from device.core.types import ClockReading, Credential, Direction, Kind, Passage, SubjectClass
+from device.core.types import ClockReading, Credential, Direction, Kind, Passage, SubjectClass, Verdict
 from device.edges.broker.kept_line import Phase
 from device.edges.broker.siblings import Siblings, apply_passages
 from device.workbench.broker import LOOPBACK
@@ -97,7 +97,8 @@ def gates(broker: Broker) -> Iterator[tuple[Gate, Gate]]:
 
 def answer(gate: Gate, subject: str) -> tuple[Reason, tuple[str, ...]]:
     """What the rule about passing twice says at an entrance."""
-    rules = Rules(frozenset({Kind.CITIZEN_CARD}), Direction.IN, 0, 16 * HOUR_NS, passback=Passback(PassbackMode.HARD))
+    passback = Passback(PassbackMode.HARD, timed_ns=0, forget_ns=16 * HOUR_NS)
+    rules = Rules(frozenset({Kind.CITIZEN_CARD}), Direction.IN, 0, 16 * HOUR_NS, Verdict.REFER, 420, passback=passback)
     card = Credential(Kind.CITIZEN_CARD, "7", SubjectClass.CITIZEN, "064090001234")
     gate.hear()
     now = gate.clock.reading()
