@@ -181,16 +181,22 @@ def _look_at_header(path: Path) -> None:
 
 def _accept(path: Path, connection: sqlite3.Connection, log: bytes | None) -> None:
     """Raises Unusable and sqlite3.Error unless the file can be used as it is. ``log`` is the WAL as it was found."""
+    # SQLite reads a rotten WAL up to the rot and forgets the rest without an error. So how far it came is compared with the WAL as it
+    # was before SQLite first saw it. PASSIVE says how far and cuts nothing off.
     taken = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
     if log and wal.is_rotten(log, schema.PAGE_BYTES, max(0, taken)):
         replace_durably(_beside(path, _MENDED), wal.mended(log, schema.PAGE_BYTES))
         raise Unusable("wal_damaged")
+    # A gate that is killed leaves its WAL. Opened without it, the file would give numbers that were sent already to other events. An
+    # empty one counts: ``JournalFile`` leaves that where SQLite has brought the WAL in and taken it away.
     if _examine(connection).get("running") == "1" and log is None:
         raise Unusable("wal_missing")
+    # Only now that the WAL is known to be whole may it be cut to nothing.
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     size = path.stat().st_size
     if size < connection.execute("PRAGMA page_count").fetchone()[0] * schema.PAGE_BYTES:
         raise Unusable("truncated")
+    # Last, because it reads all of the file; what it would find at the first page is found above without it.
     if size <= CHECK_BYTES and not check(connection):
         raise Unusable("damaged")
 

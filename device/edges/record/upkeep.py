@@ -58,10 +58,12 @@ class Upkeep:
 
     def make_room(self, now: ClockReading) -> bool:
         """Drop one batch. False where there is nothing that could go. Raises sqlite3.Error."""
+        # The broker has these, and only a province that lost something would ask again: nobody has to be told that they go.
         confirmed = self._confirmed()
         if confirmed:
             self._store.release([row.seq for row in confirmed], now, keep=False)
             return True
+        # A link or a lamp that flaps for a night writes more audit events than a day has people. They are worth less than one of those.
         run = self._audit_run()
         return self._drop(run, "full", now, oldest=False) if run else self._drop(self._oldest(), "full", now)
 
@@ -84,8 +86,12 @@ class Upkeep:
         """Take out one batch of erased rows, where no row in use is near. False when there is none. Raises sqlite3.Error."""
         store = self._store
         erased = store.count(RowState.ERASED)
+        # An attempt reads up to RUN_LIMIT rows. What it had to leave beside rows in use will mostly be left the next time too, so it is
+        # worth another only when as many have been erased again.
         if erased < self._purge_from:
             return False
+        # By itself an empty row costs bytes and betrays nothing. Taking it out is what could: SQLite then evens out neighbouring pages,
+        # and copies rows that are in use from one to another; the copy that is left behind is overwritten by nobody.
         with store.transaction() as connection:
             seqs = _removable(connection)[:BATCH]
             connection.executemany(statements.DELETE, [(seq,) for seq in seqs])
@@ -149,6 +155,7 @@ def _removable(connection: sqlite3.Connection) -> list[int]:
     """Erased rows that have only erased rows on the pages around them."""
     seqs = [seq for (seq,) in connection.execute(statements.ERASED, (RUN_LIMIT,))]
 
+    # Numbers between two erased ones may be gone already; then no row in use lies there, and the pages still belong together.
     def follow(one: int, next_one: int) -> bool:
         return next_one == one + 1 or connection.execute(statements.ANY_INSIDE, (one, next_one)).fetchone() is None
 

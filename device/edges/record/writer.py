@@ -381,6 +381,7 @@ class Writer:
         self._tended_ns = now.monotonic_ns
         if not self.file.is_same():
             self.file.rescue(now)
+        # What the province has goes first, or it would be told of as dropped when its retention is over.
         self._flush()
         store, upkeep = self.file.store, self.file.upkeep
         with store.transaction():
@@ -441,6 +442,7 @@ class Writer:
 
     def _mistrust(self) -> None:
         self.file.open(self._clock.reading(), suspect="damaged")
+        # The damage may have shown after the commit; then what is in the queue again has been carried over into the new file already.
         self._forget_written()
         self._publish()
         self._news()
@@ -526,6 +528,7 @@ class Writer:
             dead, confirmed = store.count(RowState.DEAD), store.count(RowState.CONFIRMED)
             view = StoreView(store.epoch, replace(store.tally), store.line, dead, confirmed, store.used_bytes())
             with self._work:
+                # The file was replaced: all events wait again, under new numbers, and the acks that are held here meant the old ones.
                 if self.view is not None and self.view.epoch != view.epoch:
                     self._released.clear()
                 self._released.difference_update(flushed)
