@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
-from device.edges.record import opening
+from device.core.types import ClockReading, Passage
+from device.edges.record import opening, schema
 from device.edges.record.journal import SqliteJournal
+from device.edges.record.rows import Record, RowKind
+from device.edges.record.store import Freezer, Item, Store
 from device.ports import Outgoing
-from tests.entries import checkin, parsed, settle
+from tests.entries import FREEZE, checkin, parsed, settle
 from tests.fakes.clock import FakeClock
 
 DAY_S = 86_400
@@ -82,3 +87,33 @@ def caught_up(journal: SqliteJournal) -> None:
 def asides(path: Path) -> list[str]:
     """Names of what was set aside."""
     return [aside.name for aside in opening.asides(path)]
+
+
+AT: Final = ClockReading(1, 2, 3, "boot-1", trusted=True, held_over=False, uncertainty_ms=4)
+"""A moment in which each clock says something else."""
+
+
+def an_event(number: int = 1, kind: RowKind = RowKind.CHECKIN, at: ClockReading = AT, *, passage: Passage | None = None) -> Item:
+    """An event for a store, with an id that can be told from those of others."""
+    return Item(Record(f"id-{number}", kind, at, f'{{"n":{number}}}'.encode()), passage)
+
+
+def make_file(path: Path, epoch: str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301") -> None:
+    """A new, empty file."""
+    schema.finish(path, schema.create(path, schema.sqlite_connect, epoch))
+
+
+@contextmanager
+def opened(path: Path, clock: FakeClock, freeze: Freezer = FREEZE, connect: schema.Connect = schema.sqlite_connect) -> Iterator[Store]:
+    """A store on the file, which is made where there is none."""
+    if not path.exists():
+        make_file(path)
+    with closing(schema.open_for_writing(path, connect)) as connection:
+        store = Store(connection, freeze, clock.reading())
+        store.begin_running()
+        yield store
+
+
+def rows(store: Store, columns: str = "seq, state") -> list[tuple[Any, ...]]:
+    """What stands in the file, in order."""
+    return store.connection.execute(f"SELECT {columns} FROM event ORDER BY seq").fetchall()  # noqa: S608  a test's own words

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
-from device.core.types import Channel
-from device.core.wire import body_digest
+import pytest
+
+from device.core.types import Channel, ClockReading
+from device.core.wire import Gap, body_digest, time_text
+from device.edges.record import statements
+from device.edges.record.gaps import Candidate, Cause, gap_in, record_gap
+from device.edges.record.rows import EVENT_COLUMNS, RowKind, RowState, record_of
+from device.edges.record.store import Store
 from device.ports import Outgoing
-from tests.edges.record.kit import DAY_S, Province, record
+from tests.edges.record.kit import AT, DAY_S, Province, an_event, opened, record, rows
 from tests.entries import Opener, audit, chained, parsed, settle
 from tests.fakes.clock import FakeClock
 
@@ -91,3 +99,153 @@ def test_a_gap_that_was_published_is_not_changed_any_more(opener: Opener, clock:
     newest = int(str(journal.stats()["newest"]))
     assert len(province.gaps) == 2
     assert province.seqs | province.told == set(range(1, newest + 1))
+
+
+# ------------------------------------------------------------- one step of it
+
+
+def gaps_of(store: Store) -> list[Gap]:
+    """All that is told of."""
+    found = rows(store, "state, kind, data")
+    return [Gap.model_validate_json(data) for state, kind, data in found if (state, kind) == (RowState.WAITING, RowKind.GAP)]
+
+
+def candidates(store: Store, first: int, last: int) -> list[Candidate]:
+    """Rows that have to go."""
+    return [Candidate.of(row) for row in store.connection.execute(statements.ALL_BETWEEN, (first, last))]
+
+
+def drop(store: Store, first: int, last: int, clock: FakeClock, cause: Cause = "full", *, oldest: bool = True) -> None:
+    """As the upkeep does it."""
+    lost = candidates(store, first, last)
+    with store.transaction():
+        for row in lost:
+            store.erase(row.seq)
+        record_gap(store, lost, cause, clock.reading(), oldest=oldest)
+
+
+def test_a_candidate_has_all_that_stands_in_its_row(path: Path, clock: FakeClock) -> None:
+    """And its body, where it has one that is whole."""
+    with opened(path, clock) as store:
+        store.append([an_event(1)])
+        (row,) = candidates(store, 1, 1)
+        assert (row.seq, row.state, row.kind, row.at, row.data) == (1, RowState.WAITING, RowKind.CHECKIN, AT, b'{"n":1}')
+        assert row.body is not None
+        assert body_digest(row.body) == store.tally.chain
+        assert replace(row, sheet=b"x").body is None
+
+
+@pytest.mark.parametrize("change", ["state = 9", "kind = 9", "boot_id = 'x', mono_ns = -1"])
+def test_a_damaged_row_has_to_go_some_day_too(path: Path, clock: FakeClock, change: str) -> None:
+    """It is taken for an old check-in without content; impossible numbers of the clocks are none of the upkeep's business."""
+    with opened(path, clock) as store:
+        store.append([an_event(1)])
+        store.connection.execute(f"UPDATE event SET {change}")  # noqa: S608  the parameter above
+        (row,) = candidates(store, 1, 1)
+        if "mono_ns" in change:
+            assert row.at.boot_id == "x"
+            return
+        assert row == Candidate(1, RowState.WAITING, RowKind.CHECKIN, ClockReading(0, 0, 0, "", trusted=False), b"", b"")
+
+
+def test_a_gap_names_range_number_times_and_last_body(path: Path, clock: FakeClock) -> None:
+    """The times of the first and the last, as far as they are known, and by which digest the chain goes on."""
+    with opened(path, clock) as store:
+        start_ns = clock.wall_ns
+        for number in range(1, 4):
+            store.append([an_event(number, at=clock.reading())])
+            clock.advance(1)
+        digest = store.tally.chain
+        drop(store, 1, 3, clock)
+        times = [time_text(start_ns + second * 10**9) for second in (0, 2)]
+        assert gaps_of(store) == [Gap(first=1, last=3, count=3, cause="full", oldest=times[0], newest=times[1], digest=digest)]
+        assert store.tally.dropped == 3
+
+
+def test_a_gap_of_events_without_a_time_names_none(path: Path, clock: FakeClock) -> None:
+    """Nor a digest, where none of them had a body and nothing before them either."""
+    clock.trusted = False
+    with opened(path, clock) as store:
+        store.append([an_event(1, at=clock.reading())])
+        drop(store, 1, 1, clock)
+        assert gaps_of(store) == [Gap(first=1, last=1, count=1, cause="full")]
+
+
+@pytest.mark.parametrize("oldest", [True, False])
+def test_events_without_bodies_are_followed_by_the_chain_as_it_is(path: Path, clock: FakeClock, oldest: bool) -> None:  # noqa: FBT001  a column
+    """Where they were the oldest that wait; else others are frozen between, and nobody can say yet."""
+    with opened(path, clock) as store:
+        store.append([an_event(1)])
+        store.append([an_event(2, at=replace(AT, trusted=False))])
+        drop(store, 2, 2, clock, oldest=oldest)
+        assert [gap.digest for gap in gaps_of(store)] == [store.tally.chain if oldest else None]
+
+
+def test_a_gap_that_is_dropped_hands_its_range_on(path: Path, clock: FakeClock) -> None:
+    """With what it told of and itself; its beginning is the older one's."""
+    with opened(path, clock) as store:
+        store.append([an_event(1, at=clock.reading())])
+        began = time_text(clock.wall_ns)
+        drop(store, 1, 1, clock)
+        clock.advance(10)
+        store.append([an_event(3, at=clock.reading())])
+        store.freeze(3, clock.reading())
+        drop(store, 2, 3, clock)
+        (gap,) = gaps_of(store)
+        assert (gap.first, gap.last, gap.count, gap.oldest, gap.newest) == (1, 3, 3, began, time_text(clock.wall_ns))
+
+
+def test_a_gap_that_was_not_sent_yet_grows_in_its_place(path: Path, clock: FakeClock) -> None:
+    """With the same id and moment, a good checksum and no other length: no row moves."""
+    with opened(path, clock) as store:
+        store.append([an_event(number, at=clock.reading()) for number in range(1, 5)])
+        drop(store, 1, 2, clock)
+        before = rows(store, "id, boot_ns, length(data)")[-1]
+        clock.advance(5)
+        drop(store, 3, 4, clock)
+        assert rows(store, "id, boot_ns, length(data)")[-1] == before
+        assert [(gap.first, gap.last, gap.count) for gap in gaps_of(store)] == [(1, 4, 4)]
+        row = store.connection.execute(f"SELECT {EVENT_COLUMNS} FROM event WHERE kind = 2").fetchone()  # noqa: S608  our own words
+        assert record_of(row)[1].kind is RowKind.GAP
+
+
+def test_gaps_of_another_cause_or_with_something_between_stay_apart(path: Path, clock: FakeClock) -> None:
+    """What was dropped for its age is not told of as dropped for room, and no span may hold what is still to come."""
+    with opened(path, clock) as store:
+        store.append([an_event(number, at=clock.reading()) for number in range(1, 8)])
+        drop(store, 1, 2, clock)
+        drop(store, 3, 3, clock, "retention")
+        drop(store, 5, 5, clock, oldest=False)
+        drop(store, 6, 6, clock, oldest=False)
+        assert [(gap.first, gap.last, gap.count, gap.cause) for gap in gaps_of(store)] == [
+            (1, 2, 2, "full"),
+            (3, 3, 1, "retention"),
+            (5, 6, 2, "full"),
+        ]
+
+
+def test_a_gap_grows_to_the_front_as_well(path: Path, clock: FakeClock) -> None:
+    """An older range is joined to a newer one: the beginning is that of the older, the end and the digest those of the newer."""
+    with opened(path, clock) as store:
+        times = []
+        for number in range(1, 5):
+            store.append([an_event(number, at=clock.reading())])
+            times.append(time_text(clock.wall_ns))
+            clock.advance(1)
+        drop(store, 3, 4, clock, oldest=False)
+        newest = gaps_of(store)[0]
+        drop(store, 1, 2, clock)
+        assert gaps_of(store) == [Gap(first=1, last=4, count=4, cause="full", oldest=times[0], newest=times[3], digest=newest.digest)]
+
+
+def test_what_cannot_be_read_is_no_gap(path: Path, clock: FakeClock) -> None:
+    """It does not grow, and another is written."""
+    assert gap_in(b"{}") is None
+    assert gap_in(b'{"what":"gap","first":1,"last":2,"count":2,"cause":"full"}   ') == Gap(first=1, last=2, count=2, cause="full")
+    with opened(path, clock) as store:
+        store.append([an_event(1), an_event(2, kind=RowKind.GAP), an_event(3)])
+        drop(store, 1, 1, clock)
+        gaps = [data for kind, data in rows(store, "kind, data") if kind == RowKind.GAP]
+        assert (len(gaps), gaps[0]) == (2, b'{"n":2}')
+        drop(store, 2, 3, clock)
+        assert [gap.count for gap in gaps_of(store)] == [3]
