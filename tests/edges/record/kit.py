@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -117,3 +118,46 @@ def opened(path: Path, clock: FakeClock, freeze: Freezer = FREEZE, connect: sche
 def rows(store: Store, columns: str = "seq, state") -> list[tuple[Any, ...]]:
     """What stands in the file, in order."""
     return store.connection.execute(f"SELECT {columns} FROM event ORDER BY seq").fetchall()  # noqa: S608  a test's own words
+
+
+@dataclass
+class Counting:
+    """`Connect` that remembers its connections; ``fails`` is the beginning of a statement that is refused."""
+
+    fails: str = "never"
+    made: list[sqlite3.Connection] = field(default_factory=list)
+
+    def __call__(self, uri: str) -> sqlite3.Connection:
+        """Open it."""
+        counting = self
+
+        class Connection(sqlite3.Connection):
+            """Refuses one statement."""
+
+            def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401  as in sqlite3
+                """As in sqlite3."""
+                if sql.startswith(counting.fails):
+                    raise sqlite3.OperationalError("no")
+                return super().execute(sql, parameters)
+
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, factory=Connection)
+        self.made.append(connection)
+        return connection
+
+    def all_closed(self) -> bool:
+        """Whether none is open any more."""
+        for connection in self.made:
+            with suppress(sqlite3.ProgrammingError):
+                sqlite3.Connection.execute(connection, "SELECT 1")
+                return False
+        return True
+
+
+def blank_leaf(path: Path, place: int) -> None:
+    """One page of events reads as zeros."""
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' LIMIT 1 OFFSET ?"
+        (page,) = connection.execute(query, (place,)).fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(4096))

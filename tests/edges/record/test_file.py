@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -13,7 +12,7 @@ import pytest
 
 from device.edges.record import opening
 from device.errors import JournalBusy
-from tests.edges.record.kit import asides
+from tests.edges.record.kit import asides, blank_leaf
 from tests.entries import Opener, checkin, numbers, settle
 from tests.fakes.clock import FakeClock
 
@@ -97,11 +96,7 @@ def test_a_file_set_aside_goes_when_its_retention_is_over(opener: Opener, clock:
 def test_a_large_file_is_checked_beside_the_work(opener: Opener, clock: FakeClock, old: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the limit the start does not wait; the damage is found a little later, and mended."""
     monkeypatch.setattr(opening, "CHECK_BYTES", 4096)
-    with closing(sqlite3.connect(opener.path)) as connection:
-        page = connection.execute("SELECT pageno FROM dbstat WHERE name = 'event' AND pagetype = 'leaf' LIMIT 1 OFFSET 30").fetchone()
-    with opener.path.open("r+b") as file:
-        file.seek((page[0] - 1) * 4096)
-        file.write(bytes(4096))
+    blank_leaf(opener.path, 30)
     journal = opener()
     checker = journal._file._checker  # noqa: SLF001  to wait for it
     if checker is not None:

@@ -6,16 +6,14 @@ import os
 import random
 import sqlite3
 import threading
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from device.core.timeline import Anchor, Boot, Timeline
 from device.edges.record import schema
-from tests.edges.record.kit import an_event, make_file, opened, traces
+from tests.edges.record.kit import Counting, an_event, make_file, opened, traces
 from tests.entries import Opener, subject
 from tests.fakes.clock import FakeClock
 from tests.fakes.disk import FaultyDisk
@@ -133,39 +131,6 @@ def test_a_new_file_is_on_the_disk_when_it_is_finished(path: Path, monkeypatch: 
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     make_file(path, EPOCH)
     assert synced == [path.stat().st_ino]
-
-
-@dataclass
-class Counting:
-    """`Connect` that remembers its connections; ``fails`` is the beginning of a statement that is refused."""
-
-    fails: str = "never"
-    made: list[sqlite3.Connection] = field(default_factory=list)
-
-    def __call__(self, uri: str) -> sqlite3.Connection:
-        """Open it."""
-        counting = self
-
-        class Connection(sqlite3.Connection):
-            """Refuses one statement."""
-
-            def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401  as in sqlite3
-                """As in sqlite3."""
-                if sql.startswith(counting.fails):
-                    raise sqlite3.OperationalError("no")
-                return super().execute(sql, parameters)
-
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, factory=Connection)
-        self.made.append(connection)
-        return connection
-
-    def all_closed(self) -> bool:
-        """Whether none is open any more."""
-        for connection in self.made:
-            with suppress(sqlite3.ProgrammingError):
-                sqlite3.Connection.execute(connection, "SELECT 1")
-                return False
-        return True
 
 
 @pytest.mark.parametrize("fails", ["PRAGMA journal_mode", "INSERT INTO meta", "PRAGMA user_version"])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from device.core.types import Entry
+from device.core.types import Direction, Entry, Passage
 from device.edges.record import upkeep
-from tests.edges.record.kit import DAY_S, Province, record, traces
+from device.edges.record.gaps import gap_in
+from device.edges.record.rows import RowKind, RowState
+from device.edges.record.schema import read_meta
+from device.edges.record.store import Store
+from device.edges.record.upkeep import Upkeep
+from tests.edges.record.kit import AT, DAY_S, Province, an_event, opened, record, rows, traces
 from tests.entries import Opener, audit, checkin, parsed, settle, subject
 from tests.fakes.clock import FakeClock
 
@@ -147,3 +154,272 @@ def test_the_wal_is_emptied(opener: Opener, clock: FakeClock) -> None:
     assert wal.stat().st_size > 0
     journal.maintain()
     assert wal.stat().st_size == 0
+
+
+# ------------------------------------------------------------- one step of it
+
+MIB = 1024 * 1024
+UNTRUSTED = replace(AT, trusted=False)
+
+
+def bounds(store: Store, **changes: int) -> Upkeep:
+    """Wide ones, but for what is changed."""
+    return Upkeep(store, **{"max_rows": 10_000, "max_bytes": 100 * MIB, "retention_ns": 10**18, **changes})
+
+
+def states(store: Store) -> list[RowState]:
+    """Of all rows, in order."""
+    return [RowState(state) for _, state in rows(store)]
+
+
+def test_a_record_is_over_its_bounds_by_one_row_or_one_byte(path: Path, clock: FakeClock) -> None:
+    """What waits, what is kept and what is dead counts; what was erased does not."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 5)])
+        store.release([1], clock.reading(), keep=False)
+        store.release([2], clock.reading(), keep=True)
+        with store.transaction():
+            store._mark(3, RowState.DEAD, clock.reading())  # noqa: SLF001  a dead letter without the event that tells of it
+        assert not bounds(store, max_rows=3).over()
+        assert bounds(store, max_rows=2).over()
+        used = store.used_bytes()
+        assert not bounds(store, max_bytes=used).over()
+        assert bounds(store, max_bytes=used - 1).over()
+
+
+def test_room_is_made_of_what_is_kept_then_of_audits_then_of_the_oldest(path: Path, clock: FakeClock) -> None:
+    """One batch each time, and in that order; at last there is nothing left to go but the gaps that tell of it."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 4)])
+        store.append([an_event(number, RowKind.AUDIT) for number in range(4, 24)])
+        store.append([an_event(24)])
+        store.release([2], clock.reading(), keep=True)
+        upkeep = bounds(store)
+        assert upkeep.make_room(clock.reading())
+        assert [seq for seq, state in rows(store) if state == RowState.ERASED] == [2]
+        assert upkeep.make_room(clock.reading())
+        assert [seq for seq, state in rows(store) if state == RowState.ERASED] == [2, *range(4, 24)]
+        assert upkeep.make_room(clock.reading())
+        assert {seq for seq, state in rows(store) if state == RowState.ERASED} >= {*range(1, 25)}
+        assert store.tally.dropped == 20 + 3 + 1
+
+
+def test_nothing_to_go_is_no_room(path: Path, clock: FakeClock) -> None:
+    """In an empty record; whoever asks must not ask for ever."""
+    with opened(path, clock) as store:
+        assert not bounds(store).make_room(clock.reading())
+        assert not bounds(store).expire(clock.reading())
+        assert rows(store) == []
+
+
+@pytest.mark.parametrize(("count", "first"), [(19, RowState.WAITING), (20, RowState.ERASED)])
+def test_a_run_of_audit_events_is_twenty(path: Path, clock: FakeClock, count: int, first: RowState) -> None:
+    """With a check-in between, or one fewer, they stay in their turn."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 60)])
+        store.append([an_event(number, RowKind.AUDIT) for number in range(60, 70)])
+        store.append([an_event(70)])
+        store.append([an_event(number, RowKind.AUDIT) for number in range(71, 71 + count)])
+        bounds(store).make_room(clock.reading())
+        assert states(store)[70] is first
+        assert states(store)[60] is RowState.WAITING
+
+
+def test_a_long_run_goes_in_batches_and_is_not_told_of_as_the_oldest(path: Path, clock: FakeClock) -> None:
+    """Fifty in one step. What was never made ready has no digest then, for others are still frozen before the chain goes on."""
+    with opened(path, clock) as store:
+        store.append([an_event(1), an_event(2, at=UNTRUSTED)])
+        store.append([an_event(number, RowKind.AUDIT, UNTRUSTED) for number in range(3, 73)])
+        bounds(store).make_room(clock.reading())
+        assert states(store)[:2] == [RowState.WAITING] * 2
+        assert states(store)[2:72] == [RowState.ERASED] * 50 + [RowState.WAITING] * 20
+        gap = gap_in(rows(store, "data")[-1][0])
+        assert gap is not None
+        assert (gap.first, gap.last, gap.count, gap.cause, gap.digest) == (3, 52, 50, "full", None)
+
+
+def test_the_oldest_go_in_batches_with_the_digest_of_the_chain(path: Path, clock: FakeClock) -> None:
+    """Fifty in one step, erased ones not counted."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 71)])
+        store.release([1], clock.reading(), keep=False)
+        bounds(store).make_room(clock.reading())
+        assert states(store)[:70] == [RowState.ERASED] * 51 + [RowState.WAITING] * 19
+        assert json.loads(read_meta(store.connection)["tally"])["dropped"] == 50
+
+
+def test_events_older_than_allowed_go_and_not_a_nanosecond_before(path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """From the oldest on, as far as they are old, delivered or not; what was delivered is not told of as lost."""
+    with caplog.at_level("INFO"), opened(path, clock) as store:
+        store.append([an_event(number, at=clock.reading()) for number in (1, 2)])
+        store.release([1], clock.reading(), keep=True)
+        clock.advance(10)
+        store.append([an_event(3, at=clock.reading())])
+        upkeep = bounds(store, retention_ns=20 * 10**9)
+        clock.advance(10)
+        assert not upkeep.expire(clock.reading())
+        clock.advance_ns(1)
+        assert upkeep.expire(clock.reading())
+        assert not upkeep.expire(clock.reading())
+        assert states(store)[:3] == [RowState.ERASED, RowState.ERASED, RowState.WAITING]
+        gap = gap_in(rows(store, "data")[-1][0])
+        assert gap is not None
+        assert (gap.first, gap.last, gap.count, gap.cause) == (2, 2, 1, "retention")
+    assert "1 events dropped: retention" in caplog.text
+
+
+def test_what_was_delivered_is_dropped_without_a_word(path: Path, clock: FakeClock) -> None:
+    """No gap event where nothing was lost."""
+    with opened(path, clock) as store:
+        store.append([an_event(1, at=clock.reading())])
+        store.release([1], clock.reading(), keep=True)
+        clock.advance(21)
+        assert bounds(store, retention_ns=20 * 10**9).expire(clock.reading())
+        assert states(store) == [RowState.ERASED]
+
+
+def test_a_confirmed_event_is_kept_from_its_confirmation_on(path: Path, clock: FakeClock) -> None:
+    """To the nanosecond, and whether its batch was full or not there may be more."""
+    with opened(path, clock) as store:
+        store.append([an_event(1, at=clock.reading())])
+        clock.advance(100)
+        store.release([1], clock.reading(), keep=True)
+        upkeep = bounds(store, keep_ns=10 * 10**9)
+        clock.advance(10)
+        assert not upkeep.forget(clock.reading())
+        clock.advance_ns(1)
+        assert upkeep.forget(clock.reading())
+        assert states(store) == [RowState.ERASED]
+        assert not upkeep.forget(clock.reading())
+
+
+@pytest.mark.parametrize("damage", ["sheet = x'00'", "boot"])
+def test_where_the_confirmation_cannot_be_read_the_recording_counts(path: Path, clock: FakeClock, damage: str) -> None:
+    """The event goes earlier than it might, rather than never."""
+    with opened(path, clock) as store:
+        store.append([an_event(1, at=clock.reading())])
+        clock.advance(100)
+        reading = clock.reading()
+        store.release([1], replace(reading, boot_id="unknown") if damage == "boot" else reading, keep=True)
+        if damage != "boot":
+            store.connection.execute(f"UPDATE event SET {damage}")  # noqa: S608  the parameter above
+        assert bounds(store, keep_ns=99 * 10**9).forget(clock.reading())
+
+
+def test_passages_are_forgotten_fifty_in_one_step(path: Path, clock: FakeClock) -> None:
+    """And there may be more after a full batch."""
+    with opened(path, clock) as store:
+        at = clock.reading()
+        store.append([an_event(number, passage=Passage(subject(number), Direction.IN, at)) for number in range(1, 76)])
+        upkeep = bounds(store, retention_ns=10**9)
+        clock.advance(1)
+        assert not upkeep.forget(clock.reading())
+        clock.advance(1)
+        assert upkeep.forget(clock.reading())
+        assert len(store.passages) == 25
+        assert not upkeep.forget(clock.reading())
+        assert len(store.passages) == 0
+
+
+# ------------------------------------------------------------- what is taken out
+
+
+def erased(store: Store, clock: FakeClock, *seqs: int) -> None:
+    """As if the province had them."""
+    store.release(seqs, clock.reading(), keep=False)
+
+
+def left(store: Store) -> list[int]:
+    """The numbers of the rows that are there."""
+    return [seq for (seq,) in rows(store, "seq")]
+
+
+def test_erased_rows_are_taken_out_when_there_are_enough(path: Path, clock: FakeClock) -> None:
+    """Sixty-four are worth an attempt, in steps of fifty; what lies beside a row in use stays, four pages of it."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 202)])
+        upkeep = bounds(store)
+        erased(store, clock, *range(1, 64))
+        assert not upkeep.purge()
+        erased(store, clock, 64)
+        per_row = rows(store, "length(data) + length(sheet)")
+        margin = next(count for count in range(200) if sum(row[0] for row in per_row[64 - count : 64]) >= 4 * 4096)
+        assert 10 < margin < 64
+        assert upkeep.purge() is (64 - margin >= 50)
+        assert left(store) == [*range(1 + min(50, 64 - margin), 202)]
+
+
+def test_a_full_batch_is_followed_by_another(path: Path, clock: FakeClock) -> None:
+    """Until less than a batch can go; then as many more must be erased first."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 402)])
+        upkeep = bounds(store)
+        erased(store, clock, *range(1, 332))
+        steps = 0
+        while upkeep.purge():
+            steps += 1
+        assert steps == len(range(1, left(store)[0])) // 50
+        remaining = store.count(RowState.ERASED)
+        before = left(store)
+        erased(store, clock, *range(332, 395))
+        assert not upkeep.purge()
+        assert left(store) == before
+        erased(store, clock, 395)
+        assert upkeep.purge()
+        assert left(store)[0] == before[0] + 50
+        assert store.count(RowState.ERASED) == remaining + 64 - 50
+
+
+def test_a_row_in_use_keeps_its_neighbours(path: Path, clock: FakeClock) -> None:
+    """Before it and behind it; the erased rows at the very beginning need no margin before them."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 402)])
+        erased(store, clock, *range(1, 200), *range(201, 400))
+        upkeep = bounds(store)
+        while upkeep.purge():
+            pass
+        kept = left(store)
+        front, back = [seq for seq in kept if seq < 200], [seq for seq in kept if 200 < seq < 400]
+        sizes = dict(rows(store, "seq, length(data) + length(sheet)"))
+        assert front == [*range(front[0], 200)]
+        assert sum(sizes[seq] for seq in front) >= 4 * 4096 > sum(sizes[seq] for seq in front[1:])
+        holes = [(one, other) for one, other in pairwise(back) if other != one + 1]
+        assert len(holes) == 1
+        (before, after) = holes[0]
+        assert 4 * 4096 <= sum(sizes[seq] for seq in back if seq <= before) < 5 * 4096
+        assert 4 * 4096 <= sum(sizes[seq] for seq in back if seq >= after) < 5 * 4096
+
+
+def test_numbers_that_are_gone_do_not_part_erased_rows(path: Path, clock: FakeClock) -> None:
+    """Where an earlier attempt has taken rows out, what is left on both sides belongs together."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 302)])
+        erased(store, clock, *range(1, 301))
+        store.connection.execute("DELETE FROM event WHERE seq BETWEEN 20 AND 200")
+        upkeep = bounds(store)
+        while upkeep.purge():
+            pass
+        assert left(store)[0] > 201
+
+
+def test_a_small_erased_stretch_stays_whole(path: Path, clock: FakeClock) -> None:
+    """Its margins meet."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 302)])
+        for start in range(2, 300, 3):
+            erased(store, clock, start, start + 1)
+        assert not bounds(store).purge()
+        assert len(left(store)) == 301
+
+
+def test_empty_pages_are_given_back_but_for_a_few(path: Path, clock: FakeClock) -> None:
+    """Sixty-four stay for the next events."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 1001)])
+        store.connection.execute("DELETE FROM event")
+        free = store.connection.execute("PRAGMA freelist_count").fetchone()[0]
+        assert free > 64
+        bounds(store).shrink()
+        assert store.connection.execute("PRAGMA freelist_count").fetchone()[0] == 64
+        bounds(store).shrink()
+        assert store.connection.execute("PRAGMA freelist_count").fetchone()[0] == 64
