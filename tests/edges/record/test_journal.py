@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import uuid
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from device.core.types import Channel, Entry
 from device.edges.record.journal import SqliteJournal
 from device.errors import JournalError
-from device.ports import Outgoing
+from device.ports import Bounds, Outgoing
+from tests.edges.record.kit import caught_up, rows
 from tests.entries import FREEZE, Opener, audit, chained, checkin, numbers, parsed, section, settle, subject
 from tests.fakes.clock import FakeClock
 from tests.fakes.disk import FaultyDisk
@@ -266,3 +270,248 @@ def test_an_ack_for_the_epoch_before_touches_nothing_of_the_new_one(opener: Open
     assert journal.confirm(epoch, 2) == 0
     journal.maintain()
     assert numbers(journal.waiting(0, 10)) == [1, 2, 3]
+
+
+# ------------------------------------------------------------- what is said of it
+
+
+def test_the_figures_of_an_empty_record(opener: Opener) -> None:
+    """By name, as health, `gate status` and the demonstration read them."""
+    journal = opener()
+    stats = dict(journal.stats())
+    assert stats.pop("epoch") == journal.bounds().epoch
+    assert int(str(stats.pop("bytes"))) > 4096
+    assert stats.pop("wal_bytes") == 0
+    assert stats.pop("commit_ms") == {"p50": None, "p95": None, "p99": None}
+    assert stats == {
+        "newest": 0,
+        "waiting": 0,
+        "rows": 0,
+        "recorded": 0,
+        "confirmed_kept": 0,
+        "dead": 0,
+        "dropped": 0,
+        "in_memory": 0,
+        "commit_max_ms": None,
+        "over_budget": 0,
+        "storage_state": "ok",
+        "storage_error": None,
+        "last_error": None,
+    }
+
+
+def test_the_figures_of_a_record_in_use(opener: Opener, clock: FakeClock) -> None:
+    """What is hidden no longer waits, though its row is there; the dead and the kept are rows too."""
+    journal = opener(keep_confirmed_s=3600)
+    settle([journal.record(checkin(clock, number)) for number in range(1, 8)])
+    journal.waiting(0, 10)
+    journal.confirm(journal.bounds().epoch, 2)
+    journal.maintain()
+    journal.bury(3, "quota_exceeded")
+    journal.confirm(journal.bounds().epoch, 4)
+    stats = journal.stats()
+    names = ("newest", "waiting", "rows", "recorded", "confirmed_kept", "dead", "dropped", "in_memory")
+    assert [stats[name] for name in names] == [8, 4, 8, 7, 2, 1, 0, 0]
+    assert int(str(stats["wal_bytes"])) > 0
+    assert journal.bounds() == Bounds(str(stats["epoch"]), 5, 8, 4)
+
+
+def test_what_cannot_be_recorded_is_said_at_once(opener: Opener, clock: FakeClock) -> None:
+    """Data that is not JSON, numbers that are none: the kind of mistake is named, its content is not."""
+    journal = opener()
+    values: list[tuple[Any, str]] = [(float("nan"), "ValueError"), (object(), "TypeError")]
+    for value, kind in values:
+        entry = replace(checkin(clock, 1), data={"n": value})
+        with pytest.raises(JournalError, match=f"the entry cannot be recorded: {kind}$"):
+            journal.record(entry).result(0)
+    assert journal.stats()["newest"] == 0
+
+
+def test_data_is_written_as_short_as_json_can_be_and_in_ascii(opener: Opener, clock: FakeClock) -> None:
+    """So that any name has its room, and every reader reads it."""
+    journal = opener()
+    settle([journal.record(Entry(Channel.AUDIT, {"a": "ế", "b": [1, 2]}, clock.reading()))])
+    ((kind, data, ident),) = rows(journal._file.store, "kind, data, id")  # noqa: SLF001  the bytes in the file
+    assert (kind, data) == (1, b'{"a":"\\u1ebf","b":[1,2]}')
+    assert uuid.UUID(ident).int >> 80 == clock.wall_ns // 10**6
+
+
+def test_the_limits_of_the_range_leave_out_what_is_hidden(opener: Opener, clock: FakeClock) -> None:
+    """The oldest and the newest that still wait, and how many; 0 for both when all are confirmed."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 11)])
+    epoch = journal.bounds().epoch
+    assert journal.bounds() == Bounds(epoch, 1, 10, 10)
+    assert journal.confirm(epoch, 3, [(9, 10), (6, 6)]) == 6
+    assert journal.bounds() == Bounds(epoch, 4, 8, 4)
+    assert [one.seq for one in journal.waiting(0, 10)] == [4, 5, 7, 8]
+    assert [one.seq for one in journal.waiting(0, 3)] == [4, 5, 7]
+    assert [one.seq for one in journal.waiting(5, 10)] == [7, 8]
+    assert journal.confirm(epoch, 10) == 4
+    assert journal.bounds() == Bounds(epoch, 0, 0, 0)
+
+
+def test_an_ack_counts_for_its_own_epoch_up_to_the_newest_number(opener: Opener, clock: FakeClock) -> None:
+    """Neither for another nor beyond, in any of its ranges; again confirmed is not new."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 4)])
+    epoch = journal.bounds().epoch
+    assert journal.confirm("another", 1) == 0
+    assert journal.confirm(epoch, 4) == 0
+    assert journal.confirm(epoch, 1, [(2, 4)]) == 0
+    assert journal.bounds().waiting == 3
+    assert journal.confirm(epoch, 3) == 3
+    assert journal.confirm(epoch, 3) == 0
+
+
+def test_an_event_that_was_never_made_ready_is_not_confirmed(opener: Opener, clock: FakeClock) -> None:
+    """Nobody can have it."""
+    clock.restart("boot-2")
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 4)])
+    assert journal.confirm(journal.bounds().epoch, 3) == 0
+    journal.waiting(0, 1)
+    assert journal.confirm(journal.bounds().epoch, 3) == 1
+    journal.waiting(0, 3)
+    assert journal.confirm(journal.bounds().epoch, 3) == 2
+
+
+def test_any_number_of_events_is_confirmed_by_one_ack(opener: Opener, clock: FakeClock) -> None:
+    """More than are hidden at one time: the disk keeps up, and each is counted once."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 701)])
+    assert journal.confirm(journal.bounds().epoch, 700, [(1, 700)]) == 700
+    assert journal.bounds().waiting == 0
+
+
+def test_live_is_what_was_recorded_a_little_while_ago(opener: Opener, clock: FakeClock) -> None:
+    """Above the number given, all are as young as that, to the nanosecond; in a record that is all young, from its first on."""
+    journal = opener()
+    assert journal.live_from(10) == 0
+    for number in range(1, 6):
+        settle([journal.record(checkin(clock, number))])
+        clock.advance(10)
+    assert journal.live_from(1000) == 0
+    assert journal.live_from(30) == 2
+    clock.advance_ns(1)
+    assert journal.live_from(30) == 3
+    clock.advance(100)
+    assert journal.live_from(30) == 5
+
+
+def test_an_event_says_how_old_it_is(opener: Opener, clock: FakeClock) -> None:
+    """In seconds, with its number, its channel and its body."""
+    journal = opener()
+    settle([journal.record(audit(clock)), journal.record(checkin(clock, 1))])
+    clock.advance(2.5)
+    first, second = journal.waiting(0, 10)
+    assert (first.seq, first.channel, first.age_s) == (1, Channel.AUDIT, 2.5)
+    assert (second.seq, second.channel, second.age_s) == (2, Channel.CHECKIN, 2.5)
+
+
+def test_an_event_is_put_aside_once_and_not_when_the_province_has_it(opener: Opener, clock: FakeClock) -> None:
+    """Whoever is told of news is told then."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in (1, 2, 3)])
+    news: list[None] = []
+    journal.on_news(lambda: news.append(None))
+    journal.confirm(journal.bounds().epoch, 1)
+    journal.bury(1, "quota_exceeded")
+    assert (journal.stats()["dead"], news) == (0, [])
+    journal.bury(2, "quota_exceeded")
+    journal.bury(2, "quota_exceeded")
+    assert journal.stats()["dead"] == 1
+    assert len(news) == 2
+
+
+@pytest.mark.parametrize(("reason", "code"), [("", "unknown"), ("!", "_"), ("A" * 80, "a" * 64)])
+def test_a_reason_without_a_letter_or_without_an_end_is_a_code_too(opener: Opener, clock: FakeClock, reason: str, code: str) -> None:
+    """Sixty-four letters at most, and never nothing."""
+    journal = opener()
+    settle([journal.record(checkin(clock, 1))])
+    journal.bury(1, reason)
+    assert parsed(journal.waiting(0, 1)[0])["data"]["reason"] == code
+
+
+def test_a_damaged_body_is_put_aside_and_the_rest_is_given_out(opener: Opener, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """In the same answer."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in (1, 2, 3)])
+    with closing(sqlite3.connect(opener.path)) as connection:
+        connection.execute("UPDATE event SET sheet = x'00' WHERE seq = 2")
+        connection.commit()
+    assert numbers(journal.waiting(0, 10)) == [1, 3]
+    assert "event 2 does not match its checksum; it is put aside" in caplog.text
+    assert journal.stats()["dead"] == 1
+
+
+def test_all_that_is_kept_waits_again_when_it_is_asked_for(opener: Opener, clock: FakeClock) -> None:
+    """More than one step's worth, also what was confirmed a moment ago; and whoever sends is told of it."""
+    journal = opener(keep_confirmed_s=3600)
+    settle([journal.record(checkin(clock, number)) for number in range(1, 601)])
+    journal.confirm(journal.bounds().epoch, 600)
+    news: list[None] = []
+    journal.on_news(lambda: news.append(None))
+    assert journal.resend(1, 599) == 599
+    assert len(news) == 1
+    assert journal.bounds() == Bounds(journal.bounds().epoch, 1, 599, 599)
+
+
+def test_progress_is_a_number_that_rises(opener: Opener, clock: FakeClock) -> None:
+    """With each turn of the writer; half a minute without one is too long."""
+    journal = opener()
+    before = journal.progress
+    settle([journal.record(checkin(clock, 1))])
+    caught_up(journal)
+    assert journal.progress > before
+    turned_ns = journal._writer.turned_ns  # noqa: SLF001  to the nanosecond
+    clock.advance_ns(turned_ns + 30 * 10**9 - 1 - clock.now_ns)
+    assert is_alive(journal)
+
+
+def test_a_record_that_cannot_be_read_remembers_nobody(opener: Opener, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor does it stop the gate."""
+    journal = opener()
+    settle([journal.record(checkin(clock, 1, passage=True))])
+    journal.close()
+    assert list(journal.passages()) == []
+    assert "nobody is remembered: journal.sqlite is closed" in caplog.text
+
+
+def test_where_nothing_is_known_nothing_is_certainly_past(opener: Opener, disk: FaultyDisk) -> None:
+    """A record that could not be opened proves no time, and has no figures but those of memory."""
+    disk.break_opening("io_error")
+    journal = opener(connect=disk)
+    assert journal.certainly_past_ns == 0
+    assert journal.previous_run is None
+    stats = journal.stats()
+    assert [stats[name] for name in ("epoch", "newest", "waiting", "rows", "bytes", "dead")] == [None, 0, 0, 0, 0, 0]
+    assert (stats["storage_state"], stats["storage_error"]) == ("degraded", "io_error")
+    with pytest.raises(JournalError, match="the record's file could not be opened yet"):
+        journal.bounds()
+
+
+def test_how_long_a_confirmed_event_is_kept_is_seconds(path: Path, clock: FakeClock) -> None:
+    """So are what a clock that is not right is waited for, and how often a failing disk is tried; by default none, none and five."""
+    with closing(SqliteJournal(path, section(), clock, FREEZE)) as journal:
+        settle([journal.record(checkin(clock, 1))])
+        journal.confirm(journal.bounds().epoch, 1)
+        journal.maintain()
+        assert (journal.stats()["confirmed_kept"], journal.stats()["rows"]) == (0, 0)
+    with closing(SqliteJournal(path, section(), clock, FREEZE, keep_confirmed_s=1.5)) as journal:
+        settle([journal.record(checkin(clock, 2))])
+        journal.confirm(journal.bounds().epoch, 2)
+        journal.maintain()
+        clock.advance(1.5)
+        journal.maintain()
+        assert journal.stats()["confirmed_kept"] == 1
+        clock.advance_ns(1)
+        journal.maintain()
+        assert journal.stats()["confirmed_kept"] == 0
+    clock.restart("boot-2")
+    with closing(SqliteJournal(path, section(), clock, FREEZE, unsynced_grace_s=1.5)) as journal:
+        settle([journal.record(checkin(clock, 3))])
+        clock.advance_ns(1_499_999_999)
+        assert list(journal.waiting(0, 10)) == []
+        clock.advance_ns(1)
+        assert numbers(journal.waiting(0, 10)) == [3]
