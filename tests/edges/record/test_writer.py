@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,8 +21,8 @@ from device.edges.record import writer
 from device.edges.record.journal import SqliteJournal
 from device.edges.record.store import Item, Store
 from device.edges.record.upkeep import Upkeep
-from device.errors import JournalError
-from tests.edges.record.kit import DAY_S, caught_up, facts, record
+from device.errors import JournalBusy, JournalError
+from tests.edges.record.kit import DAY_S, caught_up, facts, record, rows
 from tests.entries import FREEZE, Opener, chained, checkin, numbers, section, settle
 from tests.fakes.clock import FakeClock
 from tests.fakes.disk import FaultyDisk
@@ -521,3 +522,487 @@ def test_a_disk_that_is_really_read_only_and_then_is_not(small_disk: Path, clock
         subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
         journal.maintain()
         assert numbers(journal.waiting(0, 10)) == [1, 2]
+
+
+# ------------------------------------------------------------- when a file is replaced
+
+
+def test_acks_for_a_damaged_file_neither_hide_nor_erase_what_is_in_the_new_one(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """The numbers that they named mean other events now: all are there, are given out, and are still there after the upkeep."""
+    journal = opener(connect=disk)
+    settle([journal.record(checkin(clock, number)) for number in range(1, 6)])
+    assert journal.confirm(journal.bounds().epoch, 3) == 3
+    assert numbers(journal.waiting(0, 10)) == [4, 5]
+    disk.break_statements("INSERT INTO event", "damaged")
+    settle([journal.record(checkin(clock, 6))])
+    assert numbers(journal.waiting(0, 10)) == [1, 2, 3, 4, 5, 6]
+    assert journal.bounds().waiting == 7
+    clock.advance(31)
+    journal.maintain()
+    assert numbers(journal.waiting(0, 10)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_event_whose_commit_met_the_damage_is_in_the_new_file_once(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """It had reached the old file and was carried over; written again it would be counted twice."""
+    journal = opener(connect=disk)
+    settle([journal.record(checkin(clock, 1))])
+    epoch = journal.bounds().epoch
+    disk.break_commits("damaged", written=True, times=1)
+    assert refused(journal, clock, 2) == "the disk failed while the event was written; it is there now"
+    caught_up(journal)
+    settle([journal.record(checkin(clock, 3))])
+    assert journal.bounds().epoch != epoch
+    assert numbers(journal.waiting(0, 10)) == [1, 2, 3]
+
+
+def test_whoever_sends_is_told_of_a_new_file(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """Also where no event came with it."""
+    journal = opener(connect=disk)
+    settle([journal.record(checkin(clock, 1))])
+    news: list[str] = []
+    journal.on_news(lambda: news.append(str(journal.stats()["epoch"])))
+    epoch = journal.bounds().epoch
+    disk.break_statements("SELECT state FROM event", "damaged")
+    with pytest.raises(JournalError, match="the record cannot be written: database disk image is malformed"):
+        journal.bury(1, "quota_exceeded")
+    assert news == [journal.bounds().epoch]
+    assert news != [epoch]
+
+
+@pytest.mark.parametrize(("wait_ns", "files"), [(59_999_999_999, 1), (60_000_000_000, 2)])
+def test_a_file_is_replaced_once_in_a_minute(
+    opener: Opener, clock: FakeClock, disk: FaultyDisk, tmp_path: Path, wait_ns: int, files: int
+) -> None:
+    """A second damage within it is the disk's."""
+    journal = opener(connect=disk)
+    settle([journal.record(checkin(clock, 1))])
+    for _ in range(2):
+        disk.break_statements("SELECT state FROM event", "damaged")
+        with pytest.raises(JournalError):
+            journal.bury(1, "quota_exceeded")
+        clock.advance_ns(wait_ns)
+    assert len(list(tmp_path.glob("*.corrupt-?"))) == files
+    assert journal.stats()["storage_state"] == ("ok" if files == 2 else "degraded")
+
+
+# ------------------------------------------------------------- when nobody waits
+
+
+def look_around(journal: SqliteJournal) -> None:
+    """What the writer does by itself after a second in which nobody wants anything."""
+    writing = journal._writer  # noqa: SLF001  that second would be spent waiting
+    writing._call(writing._look_around)  # noqa: SLF001  the same
+
+
+def states(journal: SqliteJournal) -> list[int]:
+    """Of the rows in the file."""
+    return [state for _, state in rows(journal._file.store)]  # noqa: SLF001  what is hidden is seen by nobody else
+
+
+def test_acks_are_brought_to_the_disk_after_half_a_minute(opener: Opener, clock: FakeClock) -> None:
+    """From the first of them on, to the nanosecond."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 4)])
+    clock.advance(7)
+    journal.confirm(journal.bounds().epoch, 1)
+    clock.advance(20)
+    journal.confirm(journal.bounds().epoch, 2)
+    clock.advance_ns(9_999_999_999)
+    look_around(journal)
+    assert states(journal) == [2, 2, 2]
+    clock.advance_ns(1)
+    look_around(journal)
+    assert states(journal) == [5, 5, 2]
+    journal.confirm(journal.bounds().epoch, 3)
+    look_around(journal)
+    assert states(journal) == [5, 5, 2]
+
+
+@pytest.mark.parametrize(("count", "left"), [(31, 31), (32, 0), (40, 0)])
+def test_many_acks_are_brought_to_the_disk_at_once(opener: Opener, clock: FakeClock, count: int, left: int) -> None:
+    """Thirty-two are worth a commit."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 51)])
+    journal.confirm(journal.bounds().epoch, count)
+    # A job is done after those before it; this one changes nothing.
+    assert journal._writer.ask(lambda store: store.tally.waiting) == 50 - count + left  # noqa: SLF001  see above
+    assert len(journal._writer.released()) == left  # noqa: SLF001  see above
+
+
+def test_an_ack_is_new_once_and_for_its_own_epoch(opener: Opener, clock: FakeClock) -> None:
+    """How many of them were."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 6)])
+    writing = journal._writer  # noqa: SLF001  the journal asks the file first
+    assert writing.release("another", [1, 2]) == 0
+    assert writing.release(journal.bounds().epoch, [1, 2]) == 2
+    assert writing.release(journal.bounds().epoch, [2, 3]) == 1
+    assert writing.released() == {1, 2, 3}
+
+
+def test_the_upkeep_comes_each_minute(opener: Opener, clock: FakeClock) -> None:
+    """To the nanosecond, from the start on and from each on; the event that tells of a gap grows old like all others."""
+    journal = opener(retention_days=1e-9)
+    dropped = []
+    for number in (1, 2):
+        settle([journal.record(checkin(clock, number))])
+        clock.advance_ns(59_999_999_999)
+        look_around(journal)
+        dropped.append(journal.stats()["dropped"])
+        clock.advance_ns(1)
+        look_around(journal)
+        dropped.append(journal.stats()["dropped"])
+    assert dropped == [0, 1, 1, 3]
+
+
+def test_the_upkeep_tells_of_nothing_that_the_province_has(opener: Opener, clock: FakeClock) -> None:
+    """What was confirmed and has not been erased yet is no loss when its retention is over."""
+    journal = opener(retention_days=1)
+    settle([journal.record(checkin(clock, number)) for number in (1, 2)])
+    journal.confirm(journal.bounds().epoch, 1)
+    clock.advance(86_401)
+    journal.maintain()
+    assert journal.stats()["dropped"] == 1
+    assert [(fact["first"], fact["last"]) for fact in facts(journal, "gap")] == [(2, 2)]
+
+
+def test_the_upkeep_notes_where_this_boot_has_come_to(opener: Opener, clock: FakeClock) -> None:
+    """After a restart it is known how long the gate was running at least."""
+    journal = opener()
+    clock.advance(5_000)
+    journal.maintain()
+    with closing(sqlite3.connect(opener.path)) as connection:
+        assert connection.execute("SELECT last_boot_ns FROM boot").fetchone() == (clock.boot_ns,)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_wal_above_its_size_is_brought_in_when_nobody_waits(
+    opener: Opener, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    """By one byte."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in range(1, 20)])
+    size = int(str(journal.stats()["wal_bytes"]))
+    monkeypatch.setattr(writer, "WAL_BYTES", size - more)
+    look_around(journal)
+    assert journal.stats()["wal_bytes"] == (0 if more else size)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_wal_of_four_times_its_size_is_brought_in_between_events(
+    opener: Opener, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    """Where they come without a pause."""
+    journal = opener()
+    caught_up(journal)
+    settle([journal.record(checkin(clock, 1))])
+    caught_up(journal)
+    before = int(str(journal.stats()["wal_bytes"]))
+    settle([journal.record(checkin(clock, 2))])
+    caught_up(journal)
+    after = int(str(journal.stats()["wal_bytes"]))
+    step = after - before
+    monkeypatch.setattr(writer, "WAL_BYTES", (after + step) / 4 - more)
+    settle([journal.record(checkin(clock, 3))])
+    caught_up(journal)
+    assert journal.stats()["wal_bytes"] == (0 if more else after + step)
+
+
+# ------------------------------------------------------------- how long an event waits
+
+
+@pytest.mark.parametrize(("took_ns", "late"), [(150_000_000, 0), (150_000_001, 1)])
+def test_an_event_is_late_by_a_nanosecond(opener: Opener, clock: FakeClock, disk: FaultyDisk, took_ns: int, late: int) -> None:
+    """From its handing in to its commit, against what the lamp waits for."""
+    journal = opener(connect=disk)
+    with disk.hold_commits():
+        future = journal.record(checkin(clock, 1))
+        assert disk.held.wait(10)
+        clock.advance_ns(took_ns)
+    settle([future])
+    stats = journal.stats()
+    assert (stats["over_budget"], stats["recorded"]) == (late, 1)
+    assert stats["commit_max_ms"] == took_ns / 1e6
+
+
+@pytest.mark.parametrize(("took_ns", "state"), [(1_000_000_000, "ok"), (1_000_000_001, "slow")])
+def test_a_card_is_slow_above_a_second(opener: Opener, clock: FakeClock, disk: FaultyDisk, took_ns: int, state: str) -> None:
+    """While it writes and for a minute after, to the nanosecond."""
+    journal = opener(connect=disk)
+    with disk.hold_commits():
+        future = journal.record(checkin(clock, 1))
+        assert disk.held.wait(10)
+        clock.advance_ns(took_ns)
+        assert journal.stats()["storage_state"] == state
+    settle([future])
+    assert journal.stats()["storage_state"] == state
+    clock.advance_ns(59_999_999_999)
+    assert journal.stats()["storage_state"] == state
+    clock.advance_ns(1)
+    assert journal.stats()["storage_state"] == "ok"
+
+
+def test_a_card_that_was_slow_and_failed_is_not_slow_for_ever(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """A commit that ended in an error is over as well."""
+    journal = opener(connect=disk)
+    disk.break_commits("io_error")
+    refused(journal, clock, 1)
+    disk.mend()
+    journal.maintain()
+    clock.advance(100)
+    assert journal.stats()["storage_state"] == "ok"
+
+
+def test_two_hundred_and_fifty_six_events_share_a_commit(opener: Opener, clock: FakeClock) -> None:
+    """And no more: a commit has an end."""
+    disk = FaultyDisk()
+    journal = opener(connect=disk)
+    with disk.hold_commits():
+        futures = [journal.record(checkin(clock, 0))]
+        assert disk.held.wait(10)
+        futures += [journal.record(checkin(clock, number)) for number in range(1, 258)]
+        before = disk.statements.count("COMMIT")
+    settle(futures)
+    caught_up(journal)
+    assert disk.statements.count("COMMIT") == before + 2
+
+
+def test_ten_thousand_events_are_held_while_a_disk_hangs(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """One more, and the oldest is lost."""
+    journal = opener(connect=disk)
+    with disk.hold_commits():
+        futures = [journal.record(checkin(clock, 0))]
+        assert disk.held.wait(10)
+        futures += [journal.record(checkin(clock, number)) for number in range(1, 10_001)]
+        assert (journal.stats()["in_memory"], journal.stats()["dropped"]) == (10_000, 0)
+        assert not futures[1].done()
+        futures.append(journal.record(checkin(clock, 10_001)))
+        assert (journal.stats()["in_memory"], journal.stats()["dropped"]) == (10_000, 1)
+        with pytest.raises(JournalError, match="the disk does not answer and memory is full: the event is lost"):
+            futures.pop(1).result(0)
+    settle(futures)
+
+
+# ------------------------------------------------------------- a disk that fails
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OSError(5, "no"), "io_error"),
+        (OSError(28, "no"), "disk_full"),
+        (OSError(30, "no"), "read_only"),
+        (OSError(13, "no"), "cannot_open"),
+        (OSError("no"), "cannot_open"),
+        (sqlite3.OperationalError("no"), "cannot_open"),
+    ],
+)
+def test_what_a_disk_says_has_a_code(error: sqlite3.Error | OSError, code: str) -> None:
+    """By the number of the error, where it has one."""
+    assert writer.describe(error) == writer.DiskTrouble(code, str(error))
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (sqlite3.SQLITE_FULL, "disk_full"),
+        (sqlite3.SQLITE_IOERR, "io_error"),
+        (sqlite3.SQLITE_IOERR_FSYNC, "io_error"),
+        (sqlite3.SQLITE_READONLY, "read_only"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, "read_only"),
+        (sqlite3.SQLITE_BUSY, "busy"),
+        (sqlite3.SQLITE_CANTOPEN, "cannot_open"),
+    ],
+)
+def test_what_sqlite_says_has_a_code(number: int, code: str) -> None:
+    """The extended number says more than is needed."""
+    error = sqlite3.OperationalError("no")
+    error.sqlite_errorcode = number
+    assert writer.describe(error) == writer.DiskTrouble(code, "no")
+
+
+@pytest.mark.parametrize(("wait_ns", "state"), [(4_999_999_999, "degraded"), (5_000_000_000, "ok")])
+def test_a_failing_disk_is_tried_every_five_seconds(opener: Opener, clock: FakeClock, disk: FaultyDisk, wait_ns: int, state: str) -> None:
+    """From the first trouble on, and from each try on."""
+    journal = opener(connect=disk)
+    disk.break_commits("io_error")
+    refused(journal, clock, 1)
+    clock.advance(5)
+    with pytest.raises(JournalError):
+        look_around(journal)
+    disk.mend()
+    clock.advance_ns(wait_ns)
+    look_around(journal)
+    assert journal.stats()["storage_state"] == state
+
+
+def test_nobody_is_told_of_an_event_that_was_refused_before(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """It was said that it is not durable; it is recorded later all the same, and counted as recorded in memory only."""
+    journal = opener(connect=disk)
+    disk.break_commits("io_error")
+    assert refused(journal, clock, 1) == "the record cannot be written: disk I/O error"
+    assert refused(journal, clock, 2) == "disk I/O error"
+    assert journal.stats()["last_error"] == "disk I/O error"
+    disk.mend()
+    journal.maintain()
+    assert numbers(journal.waiting(0, 10)) == [1, 2]
+    assert journal.stats()["last_error"] == "disk I/O error"
+
+
+def test_an_event_in_memory_that_had_reached_the_disk_is_not_written_again(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """Among several that share a commit, and with others that had not."""
+    journal = opener(connect=disk)
+    disk.break_commits("io_error", written=True, times=1)
+    disk.break_opening("io_error")
+    refused(journal, clock, 1)
+    refused(journal, clock, 2)
+    disk.mend()
+    journal.maintain()
+    settle([journal.record(checkin(clock, 3))])
+    assert numbers(journal.waiting(0, 10)) == [1, 2, 3]
+
+
+def test_events_are_written_in_groups_when_the_disk_is_back_and_none_twice(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """Also when it fails again between two of them: what was not written stays in memory, in order."""
+    journal = opener(connect=disk)
+    disk.break_opening("io_error")
+    disk.break_commits("io_error")
+    for number in range(1, 401):
+        refused(journal, clock, number)
+    disk.mend()
+    disk.break_statements("INSERT INTO event", "disk_full")
+    with pytest.raises(JournalError, match="the record cannot be written: database or disk is full"):
+        journal.maintain()
+    assert (journal.stats()["in_memory"], journal.stats()["storage_error"]) == (401, "disk_full")
+    news: list[None] = []
+    journal.on_news(lambda: news.append(None))
+    journal.maintain()
+    assert len(news) == 1
+    assert numbers(journal.waiting(0, 1000)) == list(range(1, 401))
+    assert [(fact["state"], fact["error"], fact.get("lost", 0)) for fact in facts(journal, "storage")] == [
+        ("degraded", "io_error", 0),
+        ("ok", "disk_full", 0),
+    ]
+
+
+# ------------------------------------------------------------- asking, starting and ending
+
+
+def test_whoever_asks_gets_an_answer_or_a_reason(opener: Opener, disk: FaultyDisk) -> None:
+    """What the work gives back; the error of the work; or what the disk says."""
+    journal = opener(connect=disk)
+    writing = journal._writer  # noqa: SLF001  the journal asks for a few things only
+    assert writing.ask(lambda store: store.tally.newest) == 0
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    with pytest.raises(JournalError, match=r"^a reason$"):
+        writing.ask(lambda _: fail(JournalError("a reason")))
+    with pytest.raises(JournalError, match=r"^the record cannot be written: a reason$"):
+        writing.ask(lambda _: fail(OSError("a reason")))
+    assert journal.stats()["storage_state"] == "degraded"
+
+
+def test_a_mistake_in_what_is_asked_for_ends_the_writer(opener: Opener, caplog: pytest.LogCaptureFixture) -> None:
+    """The one who asked and all others are told, and the file is free."""
+    journal = opener()
+
+    def fail(_: Store) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(JournalError, match="the record's writer failed"):
+        journal._writer.ask(fail)  # noqa: SLF001  nothing that the journal asks for fails so
+    journal._writer._thread.join(10)  # noqa: SLF001  to wait for its end
+    assert journal.stats()["last_error"] == "the writer failed"
+    assert "ZeroDivisionError" in caplog.text
+    with pytest.raises(JournalError, match="the record is closed"):
+        journal.maintain()
+    assert opener().bounds().waiting == 0
+
+
+def test_a_disk_that_hangs_is_waited_for_only_so_long(
+    opener: Opener, clock: FakeClock, disk: FaultyDisk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By whoever asks, and by whoever closes; what is in memory only is in the log."""
+    journal = opener(connect=disk)
+    monkeypatch.setattr(writer, "PATIENCE_S", 0.05)
+    with disk.hold_commits():
+        future = journal.record(checkin(clock, 1))
+        assert disk.held.wait(10)
+        with pytest.raises(JournalError, match="the disk under the record does not answer"):
+            journal.maintain()
+        other = journal.record(checkin(clock, 2))
+        journal.close()
+        assert "the disk does not let the record be closed; 1 events are in memory only" in caplog.text
+        with pytest.raises(JournalError, match="the record is closed"):
+            journal.record(checkin(clock, 3)).result(0)
+    monkeypatch.undo()
+    settle([future, other])
+    journal.close()
+    assert numbers(opener().waiting(0, 10)) == [1, 2]
+
+
+def test_what_is_asked_for_before_the_end_is_done_or_refused(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
+    """Nobody waits for a writer that is gone."""
+    journal = opener(connect=disk)
+    answers: list[str] = []
+
+    def ask() -> None:
+        try:
+            journal.maintain()
+            answers.append("done")
+        except JournalError as error:
+            answers.append(str(error))
+
+    asking = threading.Thread(target=ask)
+    with disk.hold_commits():
+        future = journal.record(checkin(clock, 1))
+        assert disk.held.wait(10)
+        asking.start()
+        closing_thread = threading.Thread(target=journal.close)
+        closing_thread.start()
+    closing_thread.join(10)
+    asking.join(10)
+    settle([future])
+    assert answers in (["done"], ["the record is closed"])
+
+
+def test_confirmed_events_are_erased_before_the_end(opener: Opener, clock: FakeClock) -> None:
+    """An orderly stop leaves nothing to be sent again, and one file."""
+    journal = opener()
+    settle([journal.record(checkin(clock, number)) for number in (1, 2)])
+    journal.confirm(journal.bounds().epoch, 1)
+    journal.close()
+    journal = opener()
+    assert journal.previous_run == "clean"
+    assert numbers(journal.waiting(0, 10)) == [2]
+
+
+def test_a_second_gate_is_refused_before_it_has_a_thread(opener: Opener) -> None:
+    """And the first one goes on."""
+    journal = opener()
+    threads = threading.active_count()
+    with pytest.raises(JournalBusy):
+        opener()
+    assert threading.active_count() == threads
+    assert journal.alive
+
+
+def test_the_writer_does_not_keep_the_process_from_ending(opener: Opener) -> None:
+    """A disk that hangs for ever must not; its thread has a name by which one finds it."""
+    opener()
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "journal"]
+    assert thread.daemon
+
+
+def test_damage_that_is_found_beside_the_work_replaces_the_file(opener: Opener, clock: FakeClock) -> None:
+    """In the writer's thread, whoever found it."""
+    journal = opener()
+    settle([journal.record(checkin(clock, 1))])
+    epoch = journal.bounds().epoch
+    journal._file.on_damage()  # noqa: SLF001  as the thread that reads the file through
+    caught_up(journal)
+    assert journal.bounds().epoch != epoch
+    assert numbers(journal.waiting(0, 10)) == [1]
+    assert [fact["cause"] for fact in facts(journal, "journal_replaced")] == ["damaged"]
