@@ -133,7 +133,7 @@ def test_data_that_is_no_object_is_damage(data: bytes, why: str) -> None:
 
 
 @pytest.mark.parametrize(("trusted", "held_over", "number"), [(False, False, 0), (True, False, 1), (True, True, 2)])
-def test_how_far_a_clock_was_trusted_is_one_number(trusted: bool, held_over: bool, number: int) -> None:  # noqa: FBT001  columns
+def test_how_far_a_clock_was_trusted_is_one_number(trusted: bool, held_over: bool, number: int) -> None:  # noqa: FBT001  the table above
     """None, synchronised, held over: in that order, so that a later kind of trust can be told from none."""
     at = replace(AT, trusted=trusted, held_over=held_over)
     assert at_values(at) == ("boot-1", 1, 2, 3, number, 4)
