@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -408,4 +409,46 @@ def test_a_disk_that_fails_while_a_file_is_read_through_is_no_damage(
         assert len(told) == count
     assert "journal.sqlite was not read through: disk I/O error" in caplog.text
     file.close()
+    file.disown()
+
+
+LONG = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 100000000) SELECT count(*) FROM n"
+
+
+class Reading(sqlite3.Connection):
+    """Takes half a minute to read a file through."""
+
+    begun = threading.Event()
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:  # noqa: ANN401  as in sqlite3
+        """As in sqlite3."""
+        if not sql.startswith("PRAGMA quick_check"):
+            return super().execute(sql, parameters)
+        # Set from within the statement: one that has not begun cannot be interrupted.
+        self.set_progress_handler(self.begun.set, 1000)
+        return super().execute(LONG)
+
+
+def test_a_check_that_takes_long_is_broken_off(path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing does not wait for it, and leaves neither its thread nor its connection behind; nothing is called damaged."""
+    make_file(path)
+    monkeypatch.setattr(opening, "CHECK_BYTES", 4096)
+    made: list[sqlite3.Connection] = []
+
+    def connect(uri: str) -> sqlite3.Connection:
+        made.append(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Reading))
+        return made[-1]
+
+    file = JournalFile(path, SECTION, FREEZE, connect)
+    told: list[None] = []
+    file.on_damage = lambda: told.append(None)
+    file.open(clock.reading())
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "journal-check"]
+    assert thread.daemon
+    assert Reading.begun.wait(10)
+    file.close()
+    assert not thread.is_alive()
+    assert told == []
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        made[-1].total_changes  # noqa: B018  asking is the test
     file.disown()
