@@ -54,7 +54,7 @@ def carry_over(path: Path, connect: Connect, target: sqlite3.Connection) -> Salv
         with suppress(sqlite3.Error, KeyError, ValueError):
             found.epoch = str(uuid.UUID(read_meta(source)["epoch"]))
         line = Timeline()
-        with suppress(sqlite3.Error, TypeError):
+        with suppress(sqlite3.Error):
             line = read_timeline(source)
         write_boots(target, line.boots)
         for slot, content in _slots(source):

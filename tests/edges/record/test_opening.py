@@ -319,7 +319,8 @@ def test_of_an_empty_file_nothing_is_kept(path: Path, clock: FakeClock) -> None:
     path.with_name("journal.sqlite-wal").write_bytes(b"x" * 100)
     with closing(opening.open_journal(path, sqlite_connect, clock.reading()).connection) as connection:
         assert connection.execute("SELECT count(*) FROM event").fetchone() == (1,)
-        assert "kept_as" not in json.loads(connection.execute("SELECT data FROM event").fetchone()[0])
+        fact = json.loads(connection.execute("SELECT data FROM event").fetchone()[0])
+        assert fact == {"what": "journal_replaced", "cause": "empty", "salvaged": 0, "unreadable": 0, "dropped": 0}
     assert opening.asides(path) == []
 
 
@@ -401,4 +402,5 @@ def test_a_header_is_a_hundred_bytes(path: Path, clock: FakeClock, size: int, ca
     """One byte fewer is no database at all."""
     path.write_bytes((b"SQLite format 3\0" + bytes(100))[:size])
     with closing(opening.open_journal(path, sqlite_connect, clock.reading()).connection) as connection:
-        assert json.loads(connection.execute("SELECT data FROM event").fetchone()[0])["cause"] == cause
+        fact = json.loads(connection.execute("SELECT data FROM event").fetchone()[0])
+        assert (fact["cause"], fact["salvaged"], fact["unreadable"]) == (cause, 0, 0)
