@@ -328,7 +328,7 @@ def test_bounds_are_those_of_the_settings(path: Path, clock: FakeClock) -> None:
 
 
 def test_what_was_set_aside_is_noted_when_it_is_first_seen(journal_file: JournalFile, path: Path, clock: FakeClock) -> None:
-    """And goes to the nanosecond when the retention is over since; the note goes with it."""
+    """And goes when the retention is certainly over since, also after a restart; the note goes with it."""
     path.write_bytes(b"rubbish" * 1000)
     journal_file.open(clock.reading())
     aside = path.with_name("journal.sqlite.corrupt-1")
@@ -339,7 +339,12 @@ def test_what_was_set_aside_is_noted_when_it_is_first_seen(journal_file: Journal
     journal_file.tidy(clock.reading())
     assert aside.exists()
     assert json.loads(read_meta(journal_file.store.connection)["asides"]) == noted
-    clock.advance_ns(1)
+    journal_file.finish()
+    clock.restart("boot-2", trusted=True)
+    journal_file.open(clock.reading())
+    journal_file.tidy(clock.reading())
+    assert aside.exists()
+    clock.advance(1)
     journal_file.tidy(clock.reading())
     assert not aside.exists()
     assert json.loads(read_meta(journal_file.store.connection)["asides"]) == {}

@@ -443,7 +443,7 @@ def test_a_new_file_that_cannot_be_written_leaves_the_old_one(opener: Opener, cl
     """While the replacement fails nothing is set aside, and what memory holds is written when it works."""
     journal = opener(connect=disk)
     disk.break_statements("INSERT INTO event", "damaged", times=1000)
-    refused(journal, clock, 1)
+    assert refused(journal, clock, 1) == "the record cannot be written: database disk image is malformed"
     assert list(tmp_path.glob("*.corrupt-?")) == []
     disk.mend()
     journal.maintain()
