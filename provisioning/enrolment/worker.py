@@ -28,7 +28,7 @@ from device.edges.keys.certificate_chain import BadChain, check_chain_to
 from device.edges.keys.signer import verify
 from provisioning.common import times
 from provisioning.enrolment.issuing import Issuer, IssuerFailed
-from provisioning.registry.certificates import row_of
+from provisioning.registry.issued import row_of
 from provisioning.registry.registry import FORWARD, Registry
 from provisioning.registry.tables import CERTIFIED, Audit, Certificate, Claim, ClaimState, Gate, GateState
 

@@ -16,7 +16,7 @@ from device.core import commissioning as claim
 from device.core.credentials.signed import COMMISSIONING_PREFIX
 from provisioning.badges.tokens import token
 from provisioning.common.errors import Refused
-from provisioning.registry.certificates import newest_key
+from provisioning.registry.issued import newest_key
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import CERTIFIED, Claim, ClaimState, Gate
 

@@ -21,7 +21,7 @@ from provisioning.common.ids import GATE, SITE, checked
 from provisioning.common.plan import Step
 from provisioning.enrolment.issuing import DAYS, FilesIssuer
 from provisioning.paper import printing, service_sheets
-from provisioning.registry import certificates, gates
+from provisioning.registry import gates, issued
 from provisioning.registry.tables import Gate, GateState
 from provisioning.remote import orders
 from provisioning.remote.by_camera import MOST_HOURS, Maker
@@ -70,11 +70,11 @@ class Renewal(Verbs):
         row = self.desk.registry.gate(checked(gate, GATE))
         phrase = self.desk.passphrase()
         maker = _maker(self, row, phrase, hours)
-        key = certificates.newest_key(self.desk.registry, row.id)
+        key = issued.newest_key(self.desk.registry, row.id)
         chain = FilesIssuer.of(self.desk.authority, phrase, days).issue(row.id, key)
         text = maker.certificate(chain[0])
         facts = {"id": row.id, "serial": f"{chain[0].serial_number:x}", "date": f"{chain[0].not_valid_after_utc:%Y-%m-%d}"}
-        note = Step("step.certificate_note", facts, partial(certificates.keep, self.desk.registry, row.id, chain))
+        note = Step("step.certificate_note", facts, partial(issued.keep, self.desk.registry, row.id, chain))
         _show(self, "rotate", maker, text, note, out / f"{row.id}-certificate")
 
 

@@ -55,7 +55,7 @@ ROOMS: Final = {
     "device/edges/machine": 6,
     "device/edges/orders": 5,
     "device/edges/pins": 4,
-    "device/edges/record": 14,
+    "device/edges/record": 15,
     "device/eye": 24,
     "device/reference": 3,
     "device/settings": 5,

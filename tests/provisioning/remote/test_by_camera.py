@@ -15,7 +15,7 @@ from device.core.commissioning import SITE_KEY_INFO, CameraOrder, order_of, toke
 from device.edges.keys.trust_files import Province
 from provisioning.authority.certificates import issuing, leaf
 from provisioning.common.errors import Refused
-from provisioning.registry import certificates
+from provisioning.registry import issued
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Claim, ClaimState, Gate, GateState
 from provisioning.remote.by_camera import Maker
@@ -36,7 +36,7 @@ def kept(tmp_path: Path) -> Iterator[tuple[Registry, Gate]]:
     registry.add(gate)
     valid = (NOW, NOW + timedelta(days=90))
     above = issuing("x", OWN.public_key(), "x", OWN, valid, path_length=0)
-    certificates.keep(registry, gate.id, [leaf(gate.id, OWN.public_key(), above, OWN, valid)])
+    issued.keep(registry, gate.id, [leaf(gate.id, OWN.public_key(), above, OWN, valid)])
     yield registry, gate
     registry.close()
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from provisioning.authority.certificates import issuing, leaf
 from provisioning.common import times
 from provisioning.common.errors import Refused
-from provisioning.registry import certificates
+from provisioning.registry import issued
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, GateState
 from tests.provisioning.registry.rows import a_gate, a_site
@@ -45,7 +45,7 @@ def test_a_row_tells_from_when_until_when_and_holds_the_whole_chain(kept: tuple[
     """So that the same request gets the same answer."""
     registry, gate = kept
     _, made = chain(gate, 3)
-    certificates.keep(registry, gate, made)
+    issued.keep(registry, gate, made)
     with registry.change() as session:
         row = session.get_one(Certificate, f"{made[0].serial_number:x}")
     assert (times.aware(row.starts), times.aware(row.ends)) == (NOW + timedelta(days=3), NOW + timedelta(days=93))
@@ -56,8 +56,8 @@ def test_the_newest_certificate_tells_the_gates_key(kept: tuple[Registry, str]) 
     """By when it begins, not by when it was noted; E181 where there is none."""
     registry, gate = kept
     with pytest.raises(Refused, match="E181"):
-        certificates.newest_key(registry, gate)
+        issued.newest_key(registry, gate)
     newer, made = chain(gate, 30)
-    certificates.keep(registry, gate, made)
-    certificates.keep(registry, gate, chain(gate, 0)[1])
-    assert certificates.newest_key(registry, gate) == newer
+    issued.keep(registry, gate, made)
+    issued.keep(registry, gate, chain(gate, 0)[1])
+    assert issued.newest_key(registry, gate) == newer
