@@ -1,0 +1,96 @@
+"""Names of topics: built and taken apart in one place, and nothing that could leave a gate's own tree."""
+
+from __future__ import annotations
+
+import pytest
+
+from device.core import wire
+from device.core.wire import topics
+from device.core.wire.topics import Topic, is_gate, parse_topic
+
+KNOWN = {
+    "gates/v1/gate-07/up/checkin": Topic("gate-07", "up", "checkin"),
+    "gates/v1/gate-07/up/audit": Topic("gate-07", "up", "audit"),
+    "gates/v1/gate-07/up/state": Topic("gate-07", "up", "state"),
+    "gates/v1/gate-07/up/hello": Topic("gate-07", "up", "hello"),
+    "gates/v1/gate-07/up/health": Topic("gate-07", "up", "health"),
+    "gates/v1/gate-07/up/config": Topic("gate-07", "up", "config"),
+    "gates/v1/gate-07/up/cmd/c-1": Topic("gate-07", "up", "cmd", "c-1"),
+    "gates/v1/gate-07/down/ack": Topic("gate-07", "down", "ack"),
+    "gates/v1/gate-07/down/config": Topic("gate-07", "down", "config"),
+    "gates/v1/gate-07/down/cmd/c-1": Topic("gate-07", "down", "cmd", "c-1"),
+    "gates/v1/gate-07/down/list/staff": Topic("gate-07", "down", "list", "staff"),
+    "gates/v1/gate-07/down/part/00ff-3": Topic("gate-07", "down", "part", "00ff-3"),
+    "gates/v1/all/down/list/staff": Topic("all", "down", "list", "staff"),
+    "gates/v1/all/down/part/00ff-3": Topic("all", "down", "part", "00ff-3"),
+}
+
+
+@pytest.mark.parametrize(("text", "topic"), KNOWN.items())
+def test_a_topic_of_the_contract_is_taken_apart_and_put_together_again(text: str, topic: Topic) -> None:
+    """Both ways the same."""
+    assert parse_topic(text) == topic
+    assert str(topic) == text
+    assert (topics.up if topic.way == "up" else topics.down)(topic.gate, topic.kind, topic.name) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "gates/v1/gate-07",
+        "gates/v2/gate-07/up/state",
+        "gates/v1/gate-07/up/other",
+        "gates/v1/gate-07/down/state",
+        "gates/v1/ab/up/state",
+    ]
+    + ["gates/v1/gate-07/up/cmd", "gates/v1/gate-07/up/cmd/", "gates/v1/gate-07/up/state/more", "gates/v1/gate-07/down/ack/more"]
+    + [
+        "gates/v1/all/up/state",
+        "gates/v1/all/down/ack",
+        "gates/v1/all/down/cmd/c-1",
+        "gates/v1/all/down/config",
+        "x/gates/v1/gate-07/up/state",
+    ],
+)
+def test_what_the_contract_does_not_name_is_no_topic(text: str) -> None:
+    """Also not for all gates at once, but lists and their parts."""
+    assert parse_topic(text) is None
+
+
+@pytest.mark.parametrize(
+    ("gate", "kind", "name"),
+    [("Gate", "state", ""), ("a/b", "state", ""), ("gate-07", "cmd", ""), ("gate-07", "cmd", "x/y"), ("all", "state", "")],
+)
+def test_a_gate_or_a_name_that_could_leave_its_tree_is_refused(gate: str, kind: str, name: str) -> None:
+    """The error says which topic it would have been."""
+    with pytest.raises(ValueError, match=r"^no topic of the contract: 'gates/v1/"):
+        topics.up(gate, kind, name)
+
+
+def test_filters_hold_one_name_open_and_only_that() -> None:
+    """All commands to a gate; all lists of one, or of everybody."""
+    assert wire.down_filter("gate-07", "cmd") == "gates/v1/gate-07/down/cmd/+"
+    assert wire.down_filter("all", "list") == "gates/v1/all/down/list/+"
+    with pytest.raises(ValueError, match="no topic of the contract"):
+        wire.down_filter("gate/07", "cmd")
+    with pytest.raises(ValueError, match="no topic of the contract"):
+        wire.down_filter("gate-07", "state")
+
+
+def test_a_part_is_named_by_its_digest_and_number() -> None:
+    """The first half of the digest is enough, and no topic gets too long."""
+    assert topics.part("gate-07", "ab" * 32, 12) == f"gates/v1/gate-07/down/part/{'ab' * 16}-12"
+    assert topics.part("all", "cd" * 32, 0) == f"gates/v1/all/down/part/{'cd' * 16}-0"
+
+
+def test_the_word_for_every_gate_is_no_gate() -> None:
+    """Ids have 3 to 32 small letters, digits and hyphens."""
+    assert is_gate("abc")
+    assert is_gate("a" * 32)
+    assert [name for name in ("all", "ab", "a" * 33, "Abc", "a_b", "") if is_gate(name)] == []
+
+
+def test_an_event_says_where_it_comes_from() -> None:
+    """The attribute that CloudEvents want."""
+    assert topics.source("gate-07") == "/gates/gate-07"
