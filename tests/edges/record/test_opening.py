@@ -13,7 +13,7 @@ import pytest
 from device.edges.record import opening
 from device.edges.record.rows import RowState
 from device.edges.record.schema import read_meta, sqlite_connect
-from tests.edges.record.kit import Counting, an_event, asides, make_file, opened, replaced
+from tests.edges.record.kit import Counting, an_event, asides, blank_leaf, make_file, opened, replaced
 from tests.entries import Opener, chained, checkin, numbers, parsed, settle
 from tests.fakes.clock import FakeClock
 from tests.fakes.disk import FaultyDisk
@@ -404,3 +404,21 @@ def test_a_header_is_a_hundred_bytes(path: Path, clock: FakeClock, size: int, ca
     with closing(opening.open_journal(path, sqlite_connect, clock.reading()).connection) as connection:
         fact = json.loads(connection.execute("SELECT data FROM event").fetchone()[0])
         assert (fact["cause"], fact["salvaged"], fact["unreadable"]) == (cause, 0, 0)
+
+
+@pytest.mark.parametrize(("more", "found"), [(0, True), (-1, False)])
+def test_a_file_up_to_the_limit_is_read_through_before_it_is_used(
+    path: Path,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    more: int,
+    found: bool,  # noqa: FBT001  a column
+) -> None:
+    """To the byte; a larger one is used at once, and read through beside the work."""
+    with opened(path, clock) as store:
+        store.append([an_event(number) for number in range(1, 301)])
+        store.finish()
+    blank_leaf(path, 30)
+    monkeypatch.setattr(opening, "CHECK_BYTES", path.stat().st_size + more)
+    opening.open_journal(path, sqlite_connect, clock.reading()).connection.close()
+    assert bool(opening.asides(path)) is found
