@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.core.chain import ChainLink, Fault, Finding, examine, link, sentence
+from device.core.chain import ChainLink, Fault, Finding, examine, examine_bodies, link, sentence
+from device.core.wire import with_signature
 
 EPOCH = "6f2b1c5e-8a43-4f0d-9b8e-2f6f3f1f7a01"
 
@@ -134,3 +135,77 @@ def test_findings_are_told_in_both_languages() -> None:
     for fault in Fault:
         assert " · " in sentence(Finding(3, fault, 3))
     assert sentence(Finding(3, Fault.HOLE, 7)).startswith("3-7: ")
+
+
+def signed_chain(count: int = 5) -> dict[int, bytes]:
+    """Bodies with a signature each, by number."""
+    bodies: dict[int, bytes] = {}
+    prev = None
+    for seq in range(1, count + 1):
+        body = json.dumps({"epoch": EPOCH, "sequence": str(seq), "data": {"n": seq, "prev": prev}}, separators=(",", ":")).encode()
+        bodies[seq] = with_signature(body, f"{seq:064d}")
+        prev = hashlib.sha256(bodies[seq]).hexdigest()
+    return bodies
+
+
+def ours(signed: bytes, signature: str) -> bool:
+    """The signatures of ``signed_chain``."""
+    return signature == f"{json.loads(signed)['data']['n']:064d}"
+
+
+def test_bodies_are_read_examined_and_counted() -> None:
+    """A whole record: nothing is wrong, and all were looked at."""
+    assert examine_bodies(EPOCH, signed_chain().items(), holes=True, is_ours=ours) == ([], 5)
+    assert examine_bodies(EPOCH, [], holes=True) == ([], 0)
+
+
+def test_a_row_that_is_not_what_was_written_is_named_and_the_rest_is_examined() -> None:
+    """Its own place, and the hole that it leaves; those behind it are still looked at."""
+    rows: list[tuple[int, bytes | None]] = [*signed_chain().items()]
+    rows[1] = (2, None)
+    rows[3] = (4, b"no event")
+    found, count = examine_bodies(EPOCH, rows, holes=False, is_ours=ours)
+    assert found == [Finding(2, Fault.UNREADABLE, 2), Finding(4, Fault.UNREADABLE, 4)]
+    assert count == 3
+
+
+def test_a_signature_that_is_missing_or_not_the_gates_is_named() -> None:
+    """Where anybody knows its key; where nobody does, none is asked for."""
+    bodies = signed_chain(3)
+    bodies[3] = with_signature(bodies[3][: bodies[3].index(b',"signature"')] + b"}", "x" * 64)
+    assert examine_bodies(EPOCH, bodies.items(), holes=True, is_ours=ours) == ([Finding(3, Fault.SIGNATURE, 3)], 3)
+    assert examine_bodies(EPOCH, bodies.items(), holes=True) == ([], 3)
+    bare = {3: bodies[3][: bodies[3].index(b',"signature"')] + b"}"}
+    assert examine_bodies(EPOCH, {**bodies, **bare}.items(), holes=True, is_ours=ours) == ([Finding(3, Fault.SIGNATURE, 3)], 3)
+
+
+def test_findings_come_in_the_order_of_their_numbers_whatever_they_are() -> None:
+    """A hole before a signature, and another epoch's event is out of its place."""
+    bodies = signed_chain(6)
+    other = signed_chain(6)[6].replace(EPOCH.encode(), b"another")
+    rows = [(seq, body) for seq, body in bodies.items() if seq not in {2, 3, 6}]
+    found, _ = examine_bodies(EPOCH, [*rows, (6, other)], holes=True, is_ours=lambda *_: False)
+    assert [(one.seq, one.fault, one.last) for one in found] == [
+        (1, Fault.SIGNATURE, 1),
+        (2, Fault.HOLE, 3),
+        (4, Fault.SIGNATURE, 4),
+        (5, Fault.SIGNATURE, 5),
+        (6, Fault.MISPLACED, 6),
+        (6, Fault.SIGNATURE, 6),
+    ]
+
+
+def test_holes_are_told_as_ranges_and_those_that_were_declared_are_none() -> None:
+    """From the first number of the epoch on; two that touch are one."""
+    bodies = chain(12)
+    told = {"what": "gap", "first": 8, "last": 9, "digest": None, "prev": None}
+    bodies[10] = json.dumps({"epoch": EPOCH, "sequence": "10", "data": told}).encode()
+    held = {seq: body for seq, body in bodies.items() if seq in {4, 7, 10, 12}}
+    holes = [(one.seq, one.last) for one in examine(links(held), holes=True) if one.fault is Fault.HOLE]
+    assert holes == [(1, 3), (5, 6), (11, 11)]
+
+
+def test_a_sentence_names_one_event_or_a_range() -> None:
+    """By number."""
+    assert sentence(Finding(3, Fault.CHANGED, 3)) == "3: đã bị sửa · was changed"
+    assert sentence(Finding(3, Fault.HOLE, 7)) == "3-7: thiếu, không có lời giải thích · missing, and nothing says why"

@@ -17,9 +17,8 @@ GATE: Final = "gate-07"
 def command(order: str = "restart", *, gate: str = GATE, issued_s: int = 0, life_s: int = 20) -> wire.Command:
     """An order that was made so many seconds after now."""
     moments = [wire.time_text((NOW_S + second) * 1_000_000_000) for second in (issued_s, issued_s + life_s)]
-    return wire.Command.model_validate(
-        {"type": "vn.gate.command.v1", "id": "c-1", "gate": gate, "name": order, "issued": moments[0], "expires": moments[1]}
-    )
+    names = {"id": "c-1", "gate": gate, "name": order, "signature": "x" * 64}
+    return wire.Command.model_validate({"type": "vn.gate.command.v1", "issued": moments[0], "expires": moments[1], **names})
 
 
 def at(seconds: float, *, trusted: bool = True, uncertainty_ms: int = 0) -> ClockReading:

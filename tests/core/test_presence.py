@@ -116,3 +116,37 @@ def test_showings_of_one_code_are_never_closer_than_the_rearm_time(steps: list[t
         times = [ms for payload, ms in shown if payload == code]
         expected = [times[0]] + [later for earlier, later in pairwise(times) if later - earlier >= REARM // MS]
         assert [ms for payload, ms in found if payload == code] == expected
+
+
+def test_a_frame_that_comes_late_does_not_make_a_code_look_gone() -> None:
+    """A reading of an older frame is no later sight of the code: it is held against a showing as long as the newest one says."""
+    presence, _ = see(Presence(), sighting(b"a", 1_000), REARM)
+    presence, late = see(presence, sighting(b"a", 600), REARM)
+    assert late is None
+    _, again = see(presence, sighting(b"a", 1_400), REARM)
+    assert again is None
+    _, gone = see(presence, sighting(b"a", 1_500), REARM)
+    assert gone is not None
+
+
+def test_what_is_in_view_is_known_to_the_nanosecond() -> None:
+    """When it was seen, which were seen together, and that a reading ends a glimpse."""
+    presence = glimpse(Presence(), 5 * MS)
+    assert (presence.glimpse_from_ns, presence.glimpse_to_ns) == (5 * MS, 5 * MS)
+    presence = glimpse(presence, 5 * MS + GLIMPSE_GAP_NS)
+    assert (presence.glimpse_from_ns, presence.glimpse_to_ns) == (5 * MS, 5 * MS + GLIMPSE_GAP_NS)
+    anew = glimpse(presence, 5 * MS + 2 * GLIMPSE_GAP_NS + 1)
+    assert anew.glimpse_from_ns == anew.glimpse_to_ns == 5 * MS + 2 * GLIMPSE_GAP_NS + 1
+    assert tidy(presence, presence.glimpse_to_ns + GLIMPSE_GAP_NS) == presence
+    tidied = tidy(presence, presence.glimpse_to_ns + GLIMPSE_GAP_NS + 1)
+    assert (tidied.glimpse_from_ns, tidied.glimpse_to_ns) == (None, 0)
+    seen, _ = see(presence, sighting(b"a", 7), REARM)
+    assert (seen.glimpse_from_ns, seen.glimpse_to_ns, seen.shown_ns) == (None, 0, 7 * MS)
+
+
+def test_the_code_seen_longest_ago_is_forgotten_first() -> None:
+    """And the newest are all kept."""
+    presence = Presence()
+    for number in range(TRACKED_LIMIT + 1):
+        presence, _ = see(presence, sighting(b"%d" % number, number), REARM)
+    assert sorted(presence.last_seen_ns.values()) == [number * MS for number in range(1, TRACKED_LIMIT + 1)]

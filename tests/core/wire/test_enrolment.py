@@ -25,8 +25,19 @@ def test_a_gates_id_is_no_claim() -> None:
 
 @pytest.mark.parametrize(
     "topic",
-    ["", "enrol", "enrol/gate-07", "enrol/gate-07/down", "enrol/gate-07/up/more", "gates/gate-07/up", "xenrol/gate-07/up", "enrol//up"]
-    + ["enrol/GATE/up", "enrol/gate 07/up", "enrol/+/up", "enrol/gate-07/UP", "enrol/gate-07/upx", "/enrol/gate-07/up"],
+    [
+        *(
+            "",
+            "enrol",
+            "enrol/gate-07",
+            "enrol/gate-07/down",
+            "enrol/gate-07/up/more",
+            "gates/gate-07/up",
+            "xenrol/gate-07/up",
+            "enrol//up",
+        ),
+        *("enrol/GATE/up", "enrol/gate 07/up", "enrol/+/up", "enrol/gate-07/UP", "enrol/gate-07/upx", "/enrol/gate-07/up"),
+    ],
 )
 def test_nobody_asks_on_any_other_topic(topic: str) -> None:
     """A broker's own words, other trees, names that are none."""

@@ -34,25 +34,15 @@ def test_a_topic_of_the_contract_is_taken_apart_and_put_together_again(text: str
     assert (topics.up if topic.way == "up" else topics.down)(topic.gate, topic.kind, topic.name) == text
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "gates/v1/gate-07",
-        "gates/v2/gate-07/up/state",
-        "gates/v1/gate-07/up/other",
-        "gates/v1/gate-07/down/state",
-        "gates/v1/ab/up/state",
-    ]
-    + ["gates/v1/gate-07/up/cmd", "gates/v1/gate-07/up/cmd/", "gates/v1/gate-07/up/state/more", "gates/v1/gate-07/down/ack/more"]
-    + [
-        "gates/v1/all/up/state",
-        "gates/v1/all/down/ack",
-        "gates/v1/all/down/cmd/c-1",
-        "gates/v1/all/down/config",
-        "x/gates/v1/gate-07/up/state",
-    ],
+NAMELESS = (
+    *("", "gates/v1/gate-07", "gates/v2/gate-07/up/state", "gates/v1/gate-07/up/other", "gates/v1/gate-07/down/state"),
+    *("gates/v1/ab/up/state", "gates/v1/gate-07/up/cmd", "gates/v1/gate-07/up/cmd/", "gates/v1/gate-07/up/state/more"),
+    *("gates/v1/gate-07/down/ack/more", "gates/v1/all/up/state", "gates/v1/all/down/ack", "gates/v1/all/down/cmd/c-1"),
+    *("gates/v1/all/down/config", "x/gates/v1/gate-07/up/state"),
 )
+
+
+@pytest.mark.parametrize("text", NAMELESS)
 def test_what_the_contract_does_not_name_is_no_topic(text: str) -> None:
     """Also not for all gates at once, but lists and their parts."""
     assert parse_topic(text) is None
