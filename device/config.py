@@ -55,15 +55,16 @@ class GateSection(_Section):
     """Which gate this is."""
 
     id: GateId
-    """Permanent id; also the common name of the gate's certificate and the name in every topic."""
+    """The gate's permanent id is the common name of its certificate and its name in every topic: 3 to 32 lower-case letters, digits or
+    hyphens."""
     site: SiteId
-    """Opaque permanent id of the site."""
+    """The site's permanent id says nothing about the place: 3 to 64 lower-case letters, digits or hyphens."""
     lane: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,16}$")] = "1"
-    """Lane within the site."""
+    """The lane tells the gates of one site apart: 1 to 16 lower-case letters, digits or hyphens."""
     direction: Literal["in", "out", "both"] = "in"
-    """Which way people pass: always in, always out, or in and out in turn for each person."""
+    """People pass always `in`, always `out`, or with `both` each person in and out in turn."""
     runtime_dir: FilePath = Path("/run/gate")
-    """Folder for the socket and the status file; emptied at boot."""
+    """The gate keeps its socket and its status file in this folder, which the system empties at boot."""
 
 
 class CameraSection(_Section):
@@ -72,112 +73,116 @@ class CameraSection(_Section):
     source: Annotated[str, StringConstraints(pattern=r"^(picamera2|folder:.+|video:.+)$"), AfterValidator(_source_from_its_folder)] = (
         "picamera2"
     )
-    """`picamera2`, `folder:PATH` (PNG and JPEG in order of name) or `video:PATH`."""
+    """Frames come from the camera (`picamera2`), from the PNG and JPEG files of a folder in order of name (`folder:PATH`) or from a video
+    (`video:PATH`)."""
     width_px: Annotated[int, Field(ge=160, le=4608)] = 2304
-    """Width of a camera frame. 2304x1296 reads a 16 mm card at 193 mm."""
+    """A camera frame is so many pixels wide. One of 2304x1296 reads a 16 mm card at 193 mm."""
     height_px: Annotated[int, Field(ge=120, le=2592)] = 1296
-    """Height of a camera frame."""
+    """A camera frame is so many pixels high."""
     fps: Annotated[float, Field(gt=0, le=240)] = 15.0
-    """Frames for each second; also the rate at which a folder or video is played. What is too much for the decoders is skipped."""
+    """The camera gives so many frames each second, and a folder or video is played at this rate. Frames that are too many for the decoders
+    are skipped."""
     loop: bool = True
-    """Begin a folder or video again when it ends."""
+    """A folder or video begins again when it ends; with `false` every picture is seen once, however late."""
     exposures_us: Annotated[tuple[Annotated[int, Field(ge=20, le=200_000)], ...], Field(min_length=1, max_length=8)] = (1_000, 8_000)
-    """Exposure times taken in turn, one a frame: a short one for cards, a whole screen period for phones."""
+    """Exposure times in microseconds are taken in turn, one for each frame: a short one for cards, a whole screen period for phones."""
     gain: Annotated[float, Field(ge=1, le=64)] = 4.0
-    """Analogue gain, fixed."""
+    """The camera's analogue gain is fixed at this factor."""
     lens_positions_dioptre: Annotated[tuple[Annotated[float, Field(ge=0, le=32)], ...], Field(min_length=1, max_length=4)] = (5.5, 4.0)
-    """Focus positions taken in turn, in dioptres (1/m): 5.5 is 18 cm, 4.0 is 25 cm."""
+    """Focus positions in dioptres (1/m) are taken in turn: 5.5 is 18 cm, 4.0 is 25 cm."""
     reference: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[ -~]+$")] | None = None
-    """What a small QR code says that is stuck to the edge of the target plate, always in view. It is nobody's code: by it the eye knows
-    that its camera is alive, sharp and in its place, and says within half a minute when not. Without it the picture has to show that."""
+    """This is the text of a small QR code that is stuck to the edge of the target plate, always in view and nobody's code. By it the eye
+    knows that its camera is alive, sharp and in its place, and says within half a minute when it is not. Without it the picture itself has
+    to show that."""
     max_megapixels: Annotated[float, Field(gt=0, le=100)] = 25.0
-    """A picture with more pixels is named, skipped and counted, never loaded."""
+    """A picture of more than so many million pixels is named, skipped and counted, never loaded."""
 
 
 class EyeSection(_Section):
     """The process that reads frames."""
 
     socket: FilePath | None = None
-    """Unix socket on which a separately run eye is awaited, of the same user or of the group that its folder gives to it; the packaged
-    services use `/run/gate/eye/eye.sock`. Without it the gate starts its own eye."""
+    """The gate waits at this Unix socket for an eye that runs separately, as the same user or in the group that owns the socket's folder;
+    the packaged services use `/run/gate/eye/eye.sock`. Without it the gate starts an eye of its own."""
     silent_limit_s: Annotated[float, Field(ge=0.6, le=2.5)] = 2.0
-    """Without a sign of life for so long the gate shows "out of service", and restarts an eye of its own."""
+    """After so many seconds without a sign of life from the eye the gate shows "out of service", and starts an eye of its own again."""
     cpu_share: Annotated[float, Field(ge=0.05, le=1.0)] = 0.6
-    """Of one processor core, what looking at frames may take on average; beyond it frames are skipped, the newest wins. Four fifths of a
-    second can be saved up."""
+    """Looking at frames takes at most this share of one processor core on average; beyond it frames are skipped, and the newest wins. Up to
+    0.8 s of processor time can be saved up."""
 
 
 class LampSection(_Section):
-    """One lamp."""
+    """One lamp and the pin that lights it."""
 
     pin: Pin
-    """BCM number of the pin."""
+    """The lamp is on the pin with this BCM number."""
     active_high: bool = True
-    """Whether the lamp is lit when the pin is high."""
+    """The lamp is lit while the pin is high; with `false` while it is low."""
     pwm: bool = True
-    """Dimmable. False for a lamp behind a relay or a photocoupler."""
+    """The lamp can be dimmed; `false` is for a lamp behind a relay or a photocoupler."""
 
 
 class BuzzerSection(_Section):
-    """The buzzer."""
+    """The buzzer and the pin that sounds it."""
 
     pin: Pin
-    """BCM number of the pin."""
+    """The buzzer is on the pin with this BCM number."""
     kind: Literal["active", "passive"] = "active"
-    """`active` has one pitch of its own; `passive` is driven with a tone."""
+    """`active` is a buzzer with one pitch of its own; `passive` is one that is driven with a tone."""
     active_high: bool = True
-    """Whether the buzzer sounds when the pin is high."""
+    """The buzzer sounds while the pin is high; with `false` while it is low."""
 
 
 class RelaySection(_Section):
     """The relay that releases a door or turnstile."""
 
     pin: Pin
-    """BCM number of the pin."""
+    """The relay is on the pin with this BCM number."""
     pulse_ms: Annotated[int, Field(ge=50, le=30_000)] = 500
-    """How long the relay is held."""
+    """The relay is held for so many milliseconds, and then released."""
     active_high: bool = True
-    """Whether the relay pulls when the pin is high."""
+    """The relay pulls while the pin is high; with `false` while it is low."""
 
 
 class ButtonSection(_Section):
     """The technician's button, inside the case."""
 
     pin: Pin
-    """BCM number of the pin; the button connects it to ground."""
+    """The button connects the pin with this BCM number to ground."""
     hold_s: Annotated[float, Field(ge=0.2, le=30)] = 3.0
-    """Held for so long, it opens the window in which an order is taken from the camera."""
+    """Held for so many seconds, the button opens the window in which an order is taken from the camera."""
     window_s: Annotated[int, Field(ge=10, le=3_600)] = 600
-    """How long the window stays open."""
+    """The window shuts so many seconds after the button was held, and at once when an order was taken."""
 
 
 class SignalsSection(_Section):
     """Lamps, buzzer and relay."""
 
     pin_factory: Literal["lgpio", "mock"] = "lgpio"
-    """`lgpio` on a Pi; `mock` pretends, on a laptop. Never guessed."""
+    """`lgpio` drives the pins of a Pi; `mock` only pretends, for a laptop. The gate never guesses which of them is meant."""
     chip: str | None = None
-    """Label of the GPIO chip (`pinctrl-rp1`, `pinctrl-bcm2711` …). Without it gpiozero's choice for the board."""
+    """The pins are those of the GPIO chip with this label (`pinctrl-rp1`, `pinctrl-bcm2711` …). Without it gpiozero chooses for the
+    board."""
     kit: Literal["full", "basic"] = "full"
-    """`full`: five lamps and the buzzer. `basic`: green, red and the buzzer; amber is both together."""
+    """`full` has five lamps and the buzzer; `basic` has green, red and the buzzer, and shows amber as both lamps together."""
     profile: Literal["normal", "night", "noisy"] = "normal"
-    """`night` is quiet, `noisy` lets the light carry alone."""
+    """`normal` is for most places, `night` is dimmer and quieter, and `noisy` lets the light carry alone."""
     green: LampSection = LampSection(pin=17)
-    """Accept."""
+    """The green lamp says that a person may pass."""
     red: LampSection = LampSection(pin=27)
-    """Reject."""
+    """The red lamp says that a code is refused."""
     amber: LampSection | None = LampSection(pin=22)
-    """Look again, refer, out of service. Only in the full kit."""
+    """The amber lamp says to hold the code closer, to see a person, or that the gate is out of service. Only the full kit has it."""
     blue: LampSection | None = LampSection(pin=23)
-    """Ready. Only in the full kit."""
+    """The blue lamp says that the gate is ready. Only the full kit has it."""
     white: LampSection | None = LampSection(pin=24)
-    """Light on the card. Only in the full kit."""
+    """The white lamp lights the card. Only the full kit has it."""
     buzzer: BuzzerSection = BuzzerSection(pin=18)
-    """The buzzer."""
+    """The buzzer says the same as the lamps to those who do not see them."""
     relay: RelaySection | None = None
-    """Opens the door on each accept, where one is fitted."""
+    """The relay opens the door on each accept. Without this section nothing is opened."""
     button: ButtonSection | None = None
-    """Without it no order is taken from the camera."""
+    """The button opens the window for an order. Without this section no order is taken from the camera."""
 
     def pins(self) -> dict[str, int]:
         """Pin numbers in use, by key."""
@@ -210,18 +215,20 @@ class Day(StrEnum):
 
 
 class OpeningHours(_Section):
-    """One span in which people may pass. A span whose end is before its start runs over midnight."""
+    """One span of hours. A span whose end is before its start runs over midnight."""
 
     days: tuple[Day, ...] = tuple(Day)
-    """Days on which the span begins."""
+    """The span begins on these days of the week."""
     start: time
-    """From this local time on."""
+    """The span begins at this local time, which belongs to it."""
     end: time
-    """Until before this local time."""
+    """The span ends at this local time, which no longer belongs to it."""
     grace_before_min: Annotated[int, Field(ge=0, le=240)] = 0
-    """Whoever comes so many minutes too early still passes; the event says `early`."""
+    """Whoever comes up to so many minutes before the start still passes, and the event says `early`. In the hours of a window there is no
+    grace."""
     grace_after_min: Annotated[int, Field(ge=0, le=240)] = 0
-    """Whoever comes so many minutes too late still passes; the event says `late`."""
+    """Whoever comes less than so many minutes after the end still passes, and the event says `late`. In the hours of a window there is no
+    grace."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -238,67 +245,69 @@ class WindowSection(_Section):
     """Other terms within some hours. The first window that holds now counts; what it leaves out stays as it is in `[policy]`."""
 
     hours: Annotated[tuple[OpeningHours, ...], Field(min_length=1)]
-    """When."""
+    """The terms of the window hold within these spans."""
     accept: tuple[Kind, ...] | None = None
-    """Kinds of code that are accepted then."""
+    """Within the window codes of these kinds are accepted, and no others."""
     min_assurance: Assurance | None = None
-    """How sure the gate must be of the identity then."""
+    """Within the window the gate must be at least so sure of the identity."""
     roles: tuple[Role, ...] | None = None
-    """Roles whose badges may pass then."""
+    """Within the window signed badges of these roles may pass, and no others."""
 
 
 class PassbackSection(_Section):
-    """What is done about a person who comes in twice without having left, or leaves twice. Not with direction `both`."""
+    """What is done about a person who comes in twice without having left, or leaves twice. With direction `both` nothing is done."""
 
     mode: PassbackMode = PassbackMode.OFF
-    """`off`; `soft` lets pass and says so in the event; `timed` refuses for a while; `hard` refuses until the passage is forgiven. While
-    another gate of the site is silent, nobody is refused."""
+    """`off` does nothing; `soft` lets pass, and the event says so; `timed` refuses for a while; `hard` refuses until the passage is
+    forgiven. While another gate of the site is silent, nobody is refused."""
     timed_min: Annotated[float, Field(gt=0, le=1_440)] = 15.0
-    """With `timed`: minutes after the passage in which the same way is refused."""
+    """With `timed` the same way is refused for so many minutes after the passage; then it is let pass, and the event says so."""
     forget_h: Annotated[float, Field(gt=0, le=720)] = 16.0
-    """A passage is forgiven after so many hours."""
+    """A passage is forgiven so many hours after it."""
     forgive_at: time | None = None
-    """Local time at which all passages are forgiven, each day."""
+    """All passages are forgiven at this local time of every day; without it only `forget_h` counts."""
 
 
 class HealthSection(_Section):
-    """Which health certificates count. Needs `health_certificate` in `accept`, and keys in `[trust]`."""
+    """Which health certificates count. The section needs `health_certificate` in `accept`, and keys in `[trust]`."""
 
     accept: tuple[HealthEvent, ...] = (HealthEvent.VACCINATION, HealthEvent.TEST, HealthEvent.RECOVERY)
-    """What a certificate may be about."""
+    """A certificate may be about one of these: a `vaccination`, a negative `test` or a `recovery`."""
     vaccination_min_days: Annotated[int, Field(ge=0, le=3_650)] = 14
-    """A vaccination, with all its doses, counts from so many days after the last on."""
+    """A vaccination with all its doses counts from so many days after the last dose on."""
     vaccination_max_days: Annotated[int, Field(ge=1, le=3_650)] = 270
-    """And so long."""
+    """A vaccination counts until so many days after the last dose, and then no longer."""
     recovery_min_days: Annotated[int, Field(ge=0, le=3_650)] = 11
     """A recovery counts from so many days after the first positive test on."""
     recovery_max_days: Annotated[int, Field(ge=1, le=3_650)] = 180
-    """And so long."""
+    """A recovery counts until so many days after the first positive test, and then no longer."""
     test_max_h: Annotated[float, Field(gt=0, le=8_760)] = 72.0
-    """A negative test counts so many hours."""
+    """A negative test counts until so many hours after the sample was taken, and then no longer."""
     rapid_test_max_h: Annotated[float, Field(ge=0, le=8_760)] = 24.0
-    """A negative rapid test; 0 for none at all."""
+    """A negative rapid test counts until so many hours after the sample was taken; at 0 no rapid test counts."""
 
 
 class ListSection(_Section):
     """One list of keyed hashes that the province signs and sends. It is refused unless `[trust] province` vouches for it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
-    """Its name in topics and files."""
+    """The list has this name in topics and files: 1 to 64 lower-case letters, digits or hyphens."""
     use: ListUse
-    """`allow`: only the listed pass; `deny`: the listed do not; `status`: the listed codes were revoked."""
+    """`allow` lets only the listed pass; `deny` refuses the listed; `status` refuses the listed codes, because they were revoked."""
     ageing_h: Annotated[float, Field(gt=0, le=8_760)] = 24.0
-    """So many hours after it was issued a list is ageing. When it expires stands in the list itself."""
+    """A list is ageing from so many hours after it was issued on. When it expires stands in the list itself."""
     stale_h: Annotated[float, Field(gt=0, le=8_760)] = 168.0
-    """And stale. Without a known time every list is."""
+    """A list is stale from so many hours after it was issued on, and always while the gate does not know the time."""
     on_ageing: Reliance = Reliance.USE
-    """`use`; `warn`, and the event says so; `refer` whom it would let pass to a person; or `ignore` it, and the event says so."""
+    """`use` relies on an ageing list as on a fresh one; `warn` does too, and the event says so; `refer` sends whom it would let pass to a
+    person; `ignore` leaves it out, and the event says so."""
     on_stale: Reliance = Reliance.WARN
-    """The same for a stale list."""
+    """A stale list is treated in one of the ways of `on_ageing`: `use`, `warn`, `refer` or `ignore`."""
     on_expired: Reliance = Reliance.REFER
-    """The same for an expired list."""
+    """An expired list is treated in one of the ways of `on_ageing`: `use`, `warn`, `refer` or `ignore`."""
     on_missing: Literal[Reliance.REFER, Reliance.IGNORE] = Reliance.REFER
-    """The same where there is none, or it cannot be read."""
+    """`refer` sends everybody to a person where the list never came or cannot be read; `ignore` decides without it, and the event says
+    so."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -311,41 +320,45 @@ class PolicySection(_Section):
     """Who may pass."""
 
     accept: tuple[Kind, ...] = (Kind.CITIZEN_CARD, Kind.NATIONAL_QR, Kind.HEALTH_INSURANCE)
-    """Kinds of code that are accepted. `bare_number` may be added; `site_badge`, `phone_code` and `health_certificate` need `[trust]`."""
+    """Codes of these kinds are accepted. `bare_number` may be added; `site_badge`, `phone_code` and `health_certificate` need keys in
+    `[trust]`."""
     min_assurance: Assurance = Assurance.DECLARED
-    """How sure the gate must be of the identity: `declared`, `listed`, `signed` or `signed-live`."""
+    """The gate must be at least so sure of the identity, in rising order: `declared`, `listed`, `signed` or `signed-live`. Whoever is below
+    it is refused."""
     duplicate_window_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0
-    """The same person within so many seconds of having passed was "just scanned": no second passage."""
+    """The same person within so many seconds of having passed was "just scanned", which is no second passage."""
     rearm_s: Annotated[float, Field(ge=0.1, le=10)] = 0.5
-    """A code must have been out of view for so long before it counts as shown again."""
+    """A code must have been out of view for so many seconds before it counts as shown again."""
     in_out_reset_h: Annotated[float, Field(gt=0, le=720)] = 16.0
-    """With direction `both`: after so many hours without a passage a person comes in again. Nobody counts as inside for longer."""
+    """With direction `both` a person comes in again after so many hours without a passage. Nobody counts as inside for longer."""
     opening_hours: tuple[OpeningHours, ...] = ()
-    """Spans in which people may pass; none means always."""
+    """People may pass within these spans; without any they may pass at every hour."""
     holidays: tuple[date, ...] = ()
-    """Local dates on which `holiday_hours` count instead."""
+    """On these local dates `holiday_hours` count instead of `opening_hours`."""
     holiday_hours: tuple[OpeningHours, ...] = ()
-    """Spans in which people may pass on holidays; none means closed."""
+    """On holidays people may pass within these spans; without any the gate is closed."""
     swapped_days: dict[date, Day] = {}
-    """Local dates that have the hours of another day of the week, as when a working day is moved."""
+    """These local dates have the hours of another day of the week, as when a working day is moved."""
     windows: tuple[WindowSection, ...] = ()
-    """Hours with terms of their own."""
+    """Within the hours of one of these windows other terms hold."""
     roles: tuple[Role, ...] | None = None
-    """Roles whose signed badges may pass; none given means all."""
+    """Signed badges of these roles (0 to 23) may pass; without the setting those of all roles may."""
     zones: tuple[Zone, ...] | None = None
-    """Zones whose signed badges may pass; none given means all."""
+    """Signed badges of these zones (0 to 255) may pass; without the setting those of all zones may."""
     capacity: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """How many may be inside at once, as far as this gate and those of `[site]` know. The count is of remembered passages: it survives
-    restarts."""
+    """At most so many people may be inside at once, as far as this gate and those of `[siblings]` know; whoever would come in beyond it is
+    refused. The count is of remembered passages, so it survives restarts. Without the setting there is no limit."""
     passback: PassbackSection = PassbackSection()
+    """Passing twice the same way is judged by `[policy.passback]`."""
     health: HealthSection = HealthSection()
+    """Health certificates are judged by the rules in `[policy.health]`."""
     lists: tuple[ListSection, ...] = ()
-    """Lists that decide."""
+    """Each of these lists has a say in every decision."""
     unknown_clock: Literal["accept", "refer", "reject"] = "refer"
-    """What to do when a rule needs the time and the gate does not know it. A signed code is never rejected for it, and a code of the moment
-    never accepted."""
+    """`accept`, `refer` or `reject` is the answer when a rule needs the time and the gate does not know it. A signed code is never rejected
+    for it, and a code of the moment never accepted."""
     utc_offset_min: Annotated[int, Field(ge=-720, le=840)] = 420
-    """Local time of all hours and dates, minutes east of UTC. Viet Nam is 420 all the year."""
+    """All hours and dates are meant in a local time so many minutes east of UTC; in Viet Nam that is 420 all the year."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -360,81 +373,86 @@ class TrustSection(_Section):
     """Whose signatures count."""
 
     province: FilePath | None = None
-    """PEM file of one or two public keys (Ed25519) that sign lists, keys and orders: none of them the broker's. A line `signs: orders` or
-    `signs: lists` before a key says that it is for nothing else. Without the file everything from the province but acknowledgements is
-    refused."""
+    """Lists, keys and orders count when they are signed with one of the one to four public keys (Ed25519) in this PEM file, none of them
+    the broker's. A line `signs: orders` or `signs: lists` before a key says that it is for nothing else. Without the file everything from
+    the province but acknowledgements is refused."""
     keys: FilePath | None = None
-    """The signed list of public keys for badges, phone codes and health certificates. Without it these are not enabled."""
+    """This file is the signed list of public keys for badges, phone codes and health certificates. Without it none of these counts."""
     lists: FilePath = Path("/var/lib/gate/lists")
-    """Folder of the lists that the policy names; the gate keeps it itself."""
+    """The gate keeps the lists that the policy names in this folder."""
     orders: FilePath = Path("/var/lib/gate/orders")
-    """Folder in which the gate notes what became of each order."""
+    """The gate notes in this folder what became of each order."""
     commissioned: FilePath = Path("/var/lib/gate/commissioned")
-    """Folder of what the gate was told through its camera: its lane and direction, or a certificate after the old one had ended."""
+    """The gate keeps in this folder what it was told through its camera: its lane, direction and site, or a certificate after the old one
+    had ended."""
     desired: FilePath = Path("/var/lib/gate/desired")
-    """Folder of the configuration that the province desires, and of the one before it."""
+    """The gate keeps in this folder the configuration that the province desires, and the one before it."""
 
 
 class PrivacySection(_Section):
     """What is kept of a person, and why."""
 
     site_key: FilePath
-    """File with the site's key of 32 bytes as 64 hexadecimal digits: identity is stored only as a hash keyed with it. Like every key and
-    certificate, `credential:NAME` names one that systemd hands over."""
+    """This file holds the site's key of 32 bytes as 64 hexadecimal digits: identity is stored only as a hash keyed with it. Like every key
+    and certificate it may be `credential:NAME`, a credential that systemd hands over."""
     seal_to: FilePath | None = None
-    """PEM file with the province's public key (X25519 or P-256). Without it no identity leaves the gate, sealed or not."""
+    """Identity is sealed to the province's public key (X25519 or P-256) in this PEM file. Without it no identity leaves the gate, sealed or
+    not."""
     purpose: Annotated[str, Field(min_length=1, max_length=200)] = "access control"
-    """Purpose of the record; travels with each event."""
+    """Every event says with this text of at most 200 letters what the record is for."""
     legal_basis: Annotated[str, Field(min_length=1, max_length=200)] = "not stated"
-    """Legal basis of the record; travels with each event."""
+    """Every event says with this text of at most 200 letters on what legal basis the record is kept."""
 
 
 class JournalSection(_Section):
     """The record on the gate."""
 
     path: FilePath = Path("/var/lib/gate/journal.sqlite")
-    """The journal file."""
+    """The record of events is this SQLite file."""
     max_rows: Annotated[int, Field(ge=100, le=10_000_000)] = 500_000
-    """Bound by number. Beyond it the oldest are dropped, and each dropped range is itself an event."""
+    """The record holds at most so many events. Beyond it the oldest are dropped, and each dropped range is itself an event."""
     max_mib: Annotated[int, Field(ge=4, le=65_536)] = 512
-    """Bound by size."""
+    """The record takes at most so many MiB. Beyond it the oldest events are dropped, as beyond `max_rows`."""
     retention_days: Annotated[float, Field(gt=0, le=3_650)] = 21.0
-    """Older events are deleted for good, delivered or not; what was not delivered leaves a gap event."""
+    """Events older than so many days are deleted for good, delivered or not; what was not delivered leaves a gap event."""
     budget_ms: Annotated[int, Field(ge=10, le=5_000)] = RECORD_BUDGET_MS
-    """How long the lamp waits for the record."""
+    """The lamp waits at most so many milliseconds for the record; then it is lit, and the delay is counted."""
     unsynced_grace_s: Annotated[float, Field(ge=0, le=3_600)] = 15.0
-    """While the clock is not known, events wait so long before they are published, so that they can go out with the right time."""
+    """While the clock is not known, events wait at most so many seconds before they are published, so that they can go out with the right
+    time."""
     strict: bool = False
-    """Wait for the record however long it takes, and refuse when it fails."""
+    """The lamp waits for the record however long it takes, and when the record fails a person is referred instead of let pass."""
 
 
 class BrokerSection(_Section):
-    """The road to the province. TLS with the gate's certificate, except on loopback."""
+    """The connection to the province's broker. It is encrypted with TLS and shows the gate's certificate, except on loopback."""
 
     host: Annotated[str, Field(min_length=1, max_length=253)]
-    """Name or address of the broker."""
+    """The broker has this name or address."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8883
-    """TCP port."""
+    """The broker listens on this TCP port."""
     ca: FilePath | None = None
-    """PEM file with the authority that signed the broker's certificate."""
+    """The broker's certificate must be signed by the authority in this PEM file. Only a broker on loopback may go without."""
     cert: FilePath | None = None
-    """PEM file with the gate's certificate; its common name is the gate's id."""
+    """The gate shows the broker the certificate in this PEM file; its common name is the gate's id."""
     key: FilePath | None = None
-    """PEM file with the gate's private key; it also signs events."""
+    """The gate's private key in this PEM file belongs to `cert`; it also signs events."""
     confirm: Literal["collector", "broker"] = "collector"
-    """When an event may be forgotten: on the collector's own ack, or some hours after the broker's."""
+    """An event is confirmed by the `collector`, with an acknowledgement of its own, or already by the `broker` that has taken it."""
     keep_after_puback_h: Annotated[float, Field(ge=0, le=8_760)] = 72.0
-    """With confirm = "broker": how long an event is kept after the broker has taken it."""
+    """With `confirm = "broker"` an event is kept for so many hours after the broker has taken it, and then forgotten."""
     first_connect_spread_s: Annotated[float, Field(ge=0, le=600)] = 30.0
-    """The first connection after start waits a random part of this, so that a town does not connect at once after a power cut."""
+    """The first connection after a start waits a random part of so many seconds, so that a town does not connect at once after a power
+    cut."""
     retry_min_s: Annotated[float, Field(ge=0.05, le=60)] = 2.0
-    """Shortest wait between attempts."""
+    """The wait between two attempts to connect is at least so many seconds, and at most three times the one before."""
     retry_max_s: Annotated[float, Field(ge=1, le=3_600)] = 45.0
-    """Longest wait between attempts. With what a hanging attempt takes, a gate is back within 90 s after the line is."""
+    """The wait between two attempts to connect is at most so many seconds. With 45 s and what a hanging attempt takes, a gate is back
+    within 90 s after the line is."""
     backlog_per_s: Annotated[float, Field(gt=0, le=100_000)] = 50.0
-    """Cap on old events sent for each second while live ones go first."""
+    """At most so many old events are sent each second, while live ones go first."""
     health_every_s: Annotated[float, Field(ge=1, le=3_600)] = 60.0
-    """Period of the health message."""
+    """The gate sends its health message every so many seconds."""
 
     @property
     def tls(self) -> bool:
@@ -455,31 +473,32 @@ class BrokerSection(_Section):
 
 
 class EnrolmentSection(_Section):
-    """Where certificates are renewed."""
+    """The broker at which the gate's certificate is renewed."""
 
     host: Annotated[str, Field(min_length=1, max_length=253)]
-    """Name or address of the broker for enrolment."""
+    """The broker for enrolment has this name or address."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8884
-    """TCP port."""
+    """The broker for enrolment listens on this TCP port."""
 
 
 class SiblingsSection(_Section):
-    """The other gates of the site, over the site's own broker: for passing twice, and for how many are inside. All of one site key."""
+    """The other gates of the site, on the site's own broker: for passing twice, and for how many are inside. All share one site key."""
 
     gates: Annotated[tuple[GateId, ...], Field(min_length=1, max_length=32)]
-    """Their ids."""
+    """The other gates of the site have these ids, 1 to 32 of them."""
     host: Annotated[str, Field(min_length=1, max_length=253)]
-    """Name or address of the site's broker."""
+    """The site's broker has this name or address."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8883
-    """TCP port."""
+    """The site's broker listens on this TCP port."""
     ca: FilePath | None = None
-    """PEM file with the authority that signed the broker's certificate; without it only on loopback."""
+    """The certificate of the site's broker must be signed by the authority in this PEM file. Only a broker on loopback may go without."""
     cert: FilePath | None = None
-    """PEM file with the certificate that this gate shows there."""
+    """This gate shows the site's broker the certificate in this PEM file."""
     key: FilePath | None = None
-    """PEM file with its private key."""
+    """The private key in this PEM file belongs to `cert`."""
     silent_after_s: Annotated[float, Field(ge=6, le=3_600)] = 20.0
-    """A gate that was not heard for so long is silent: nobody is refused then for having passed twice, and the event says so."""
+    """A gate of which nothing was heard for so many seconds is silent: nobody is refused then for having passed twice, and the event says
+    so."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -496,11 +515,11 @@ class GateConfig(_Section):
     gate: GateSection
     privacy: PrivacySection
     broker: BrokerSection | None = None
-    """Without it the gate works and keeps its record, and tells nobody."""
+    """Without this section the gate works and keeps its record, and tells nobody."""
     enrolment: EnrolmentSection | None = None
-    """Without it the gate's certificate is not renewed."""
+    """Without this section the gate's certificate is not renewed."""
     siblings: SiblingsSection | None = None
-    """Without it the gate knows only who passed here."""
+    """Without this section the gate knows only who passed at itself."""
     camera: CameraSection = CameraSection()
     eye: EyeSection = EyeSection()
     signals: SignalsSection = SignalsSection()

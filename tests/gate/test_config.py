@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from device.config import GateConfig, load, parse
 from device.errors import ConfigError
@@ -115,3 +118,39 @@ def test_a_configuration_cannot_be_changed() -> None:
     config = parse({"gate": {"id": "abc", "site": "xyz"}, "privacy": {"site_key": "k"}}, "x")
     with pytest.raises(ValueError, match="frozen"):
         config.gate.id = "other"  # type: ignore[misc]  # the point of the test
+
+
+LEAST_WORDS = 6
+
+
+def sections(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section by its place in the file, and the sections within it."""
+    for key, field in model.model_fields.items():
+        for one in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(one, type) and issubclass(one, BaseModel):
+                yield f"{place}{key}", one
+                yield from sections(one, f"{place}{key}.")
+
+
+def described() -> dict[str, str]:
+    """What the reference says of each setting, and of each section that may be left out."""
+    told = {f"{place}.{key}": field for place, section in sections(GateConfig) for key, field in section.model_fields.items()}
+    told.update({key: field for key, field in GateConfig.model_fields.items() if field.default is None})
+    return {key: " ".join((field.description or "").split()) for key, field in told.items()}
+
+
+@pytest.mark.parametrize(("key", "text"), list(described().items()))
+def test_each_setting_is_described_in_sentences_that_stand_alone(key: str, text: str) -> None:
+    """An operator looks up one row of the reference and reads no other: no row begins where another ends."""
+    assert re.match(r"[A-Z]|`[^`]+`", text), key
+    assert text.endswith("."), key
+    assert not re.match(r"(And|So long|So many|The same)\b(?! person)|(When|Where|Whether|How)\b", text), key
+    assert all(len(sentence.split()) >= LEAST_WORDS for sentence in re.split(r"(?<=[.]) (?=[A-Z`])", text)), text
+
+
+@pytest.mark.parametrize(("place", "section"), list(sections(GateConfig)))
+def test_each_section_says_what_it_is(place: str, section: type[BaseModel]) -> None:
+    """It stands over its table in the reference."""
+    text = " ".join((section.__doc__ or "").split())
+    assert re.match(r"[A-Z]", text), place
+    assert text.endswith("."), place
