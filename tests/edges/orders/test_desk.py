@@ -268,6 +268,18 @@ def test_a_damaged_page_of_the_book_is_never_a_new_order(scene: Scene) -> None:
     assert scene.opened == ["c-1"]
 
 
+def test_an_order_is_not_forgotten_by_a_clock_that_nobody_set(scene: Scene) -> None:
+    """A gate that starts with a wrong time far ahead still knows what it did: the order still lives, and comes again."""
+    assert scene.take(order()) is None
+    scene.begin()
+    scene.desk.wake(at(200_000, trusted=False))
+    assert scene.take(order(), now=at(5)) is None
+    assert scene.opened == ["c-1"]
+    scene.begin()
+    scene.desk.wake(at(200_000))
+    assert list(scene.folder.iterdir()) == []
+
+
 def test_the_book_is_bounded_and_forgets_what_is_long_over(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """When it is full nothing further is begun."""
     monkeypatch.setattr(book, "BOOK_LIMIT", 2)
