@@ -17,18 +17,16 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from device.config import GateConfig
 from device.core.orders import Order
 from device.core.types import Sign
 from device.edges.broker.tls import context_for
-from device.edges.broker.uplink import MqttUplink
 from device.edges.machine.log_ring import LogRing
 from device.edges.orders.desk import Done, Hand
-from device.edges.record.journal import SqliteJournal
 from device.errors import JournalError
-from device.ports import Signals
+from device.ports import Bounds, Signals
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +42,38 @@ _URL: Final = re.compile(r"https://[!-~]{1,300}/(gate_[0-9A-Za-z.+~-]{1,64}_(?:a
 _READ_BYTES: Final = 1 << 16
 
 
+class Recall(Protocol):
+    """The record, as far as the province may ask for events again."""
+
+    def bounds(self) -> Bounds:
+        """See ``ports.Outbox``."""
+        ...
+
+    def resend(self, first: int, last: int) -> int:
+        """Have confirmed events that are still kept wait again. Returns how many. Raises JournalError."""
+        ...
+
+
+class Drain(Protocol):
+    """The uplink, as far as the province may steer it. Neither call waits."""
+
+    def set_drain_rate(self, per_s: float) -> None:
+        """Send at most so many old events each second."""
+        ...
+
+    def rewind(self) -> None:
+        """Begin again with the oldest event that waits."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """What hands can reach. ``stop`` ends the program in order; ``wipe_at_end`` has it leave nothing behind."""
 
     config: GateConfig
-    journal: SqliteJournal
+    journal: Recall
     signals: Signals
-    uplink: MqttUplink
+    uplink: Drain
     ring: LogRing
     problems: Callable[[], list[str]]
     stop: Callable[[], None]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import random
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,7 +20,7 @@ from device.edges.lists.fetch import Ask, ListFetcher
 from device.edges.lists.installed import GateList
 from provisioning.lists.list_release import Release, release
 from tests.desk import Desk
-from tests.mosquitto import Authority
+from tests.edges.https_kit import shelf
 
 GATE = "gate-07"
 NOW_S = 1_800_000_000
@@ -313,55 +310,12 @@ def test_an_empty_list_comes_too(line: Line) -> None:
 # ----------------------------------------------------------------- HTTPS
 
 
-class Shelf(BaseHTTPRequestHandler):
-    """Hands out blobs by their digest, from a byte on, and hangs up in the middle as often as it is told."""
-
-    blobs: dict[str, bytes]
-    cuts: list[int]
-    ranges: bool
-
-    def do_GET(self) -> None:
-        """One blob."""
-        content = self.blobs.get(self.path.rpartition("/")[2])
-        if content is None:
-            self.send_error(404)
-            return
-        start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-")) if self.ranges else 0
-        self.send_response(206 if self.ranges else 200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        limit = self.cuts.pop() if self.cuts else len(content)
-        self.wfile.write(content[start : start + limit])
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the class that this extends
-        """Nothing."""
-
-
-@contextmanager
-def shelf(folder: Path, blobs: dict[str, bytes], cuts: list[int], *, ranges: bool = True) -> Iterator[tuple[str, ssl.SSLContext]]:
-    """A server with a certificate of its own authority; its address, and a context that knows the authority."""
-    authority = Authority(folder / "https")
-    papers = authority.issue("localhost", hosts=("127.0.0.1",))
-    kind = type("Filled", (Shelf,), {"blobs": blobs, "cuts": cuts, "ranges": ranges})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(papers.cert, papers.key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{server.server_address[1]}/lists", ssl.create_default_context(cafile=str(papers.ca))
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_list_comes_over_https_and_goes_on_where_it_broke_off(tmp_path: Path, ranges: bool) -> None:  # noqa: FBT001 - a parameter of the case
     """With a server that knows ranges each byte is fetched once; with another one it begins again."""
     blobs: dict[str, bytes] = {}
-    with shelf(tmp_path, blobs, [50_000, 70_000, 0], ranges=ranges) as (url, context):
+    with shelf(tmp_path, blobs, [50_000, 70_000, 0], ranges=ranges) as (url, ca):
+        context = ssl.create_default_context(cafile=str(ca))
         offered = made(10_000, 1, url=url)
         blobs.update(offered.blobs)
         line = Line(tmp_path / "lists")
@@ -387,7 +341,7 @@ def test_https_of_another_authority_is_refused(tmp_path: Path) -> None:
         blobs.update(offered.blobs)
         line = Line(tmp_path / "lists")
         line.fetcher.announced(wire.ALL, "staff", offered.manifest)
-        time.sleep(0.5)
+        # What was announced is fetched before the fetcher is closed.
         line.fetcher.close()
         assert (line.version(), line.fetcher.fetched_bytes) == (0, 0)
 
