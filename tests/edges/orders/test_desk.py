@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -307,10 +306,3 @@ def test_no_changed_byte_of_a_good_order_is_overlooked(scene: Scene, place: int,
     body[place % body.index(b',"signature"')] ^= value
     assert isinstance(scene.desk.submit("c-9", bytes(body), at(), retained=False), Refusal)
     assert scene.opened == []
-
-
-def test_lines_tell_when_they_are_over() -> None:
-    """Only what is over can be forgotten."""
-    line = OrderNote("c-1", "open", "executing", 1)
-    assert not line.over
-    assert replace(line, state="failed").over
