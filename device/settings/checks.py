@@ -43,7 +43,7 @@ def check_files(config: GateConfig, name: str) -> None:
 
 
 def check_needed(config: GateConfig, name: str) -> None:
-    """The same for what the daemon cannot start without: keys and certificates. A list that cannot be read refers people instead."""
+    """Raise ConfigError for what the daemon cannot start without: keys and certificates. A list that cannot be read only refers people."""
     _raise(name, list(_needed(config)))
 
 

@@ -28,7 +28,7 @@ _FILE_LIMIT_BYTES: Final = 64 * 1024
 
 
 def load(path: Path) -> GateConfig:
-    """`device.config.load` with what was told laid over it. Raises ConfigError."""
+    """The checked configuration in a file, with what was told by camera laid over it. Raises ConfigError."""
     return configuration.parse(read_tree(path), str(path), path.absolute().parent)
 
 

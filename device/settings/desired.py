@@ -31,11 +31,11 @@ from device.settings.checks import check_needed
 log = logging.getLogger(__name__)
 
 TRIAL_NS: Final = 600_000_000_000
-"""A configuration that changed the connection must have the gate connected within ten minutes."""
+"""Nanoseconds after which a configuration that has not proved itself is taken back: ten minutes."""
 WELL_NS: Final = 10_000_000_000
-"""Any other one is kept once the gate has run with it for so long."""
+"""Nanoseconds that the gate must have run well with a configuration to keep it, and be connected where the connection was changed."""
 STARTS_LIMIT: Final = 3
-"""A configuration with which the program did not come through its trial so often is taken back."""
+"""Starts that a configuration has for its trial; at the next one it is taken back."""
 
 CHANGEABLE: Final[Mapping[str, frozenset[str] | None]] = {
     "gate": frozenset({"direction", "lane"}),
@@ -57,7 +57,7 @@ CHANGEABLE: Final[Mapping[str, frozenset[str] | None]] = {
         }
     ),
 }
-"""By section: the keys that the province may set; None for all."""
+"""The keys that the province may set, by section; None where it may set all."""
 
 _CONNECTION: Final = frozenset({"host", "port"})
 _FILE_LIMIT_BYTES: Final = 256 * 1024
@@ -82,7 +82,7 @@ class Desired:
     """The folder of desired configurations. For the uplink's thread, and for the loop's ``watch``."""
 
     def __init__(self, path: Path, folder: Path, province: Province, gate: str) -> None:
-        """``path`` is the configuration file that everything is laid over."""
+        """``path`` is the configuration file over which ``folder``'s are laid; ``gate`` is the id that they must name."""
         self._path = path
         self._folder = folder
         self._province = province
@@ -90,7 +90,7 @@ class Desired:
         self._note = self._read_note()
         self._since_ns: int | None = None
         self.changed = False
-        """Set when the program must start again to be what is desired."""
+        """Whether the program must start again to be what is desired."""
 
     # ------------------------------------------------------------- at the start
 
@@ -161,7 +161,7 @@ class Desired:
         return None
 
     def _keep(self, desired: wire.DesiredConfig, payload: bytes) -> None:
-        """The last good one becomes the one before; one that is still on trial does not."""
+        """Keep a new configuration. The last good one becomes the one before; one that is still on trial does not."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         current = self._content("current")
         if current is not None and self._note.trial is None:
@@ -181,7 +181,7 @@ class Desired:
     # ------------------------------------------------------------- the trial
 
     def watch(self, now_ns: int, *, online: bool, well: bool) -> None:
-        """Once a second: end the trial when it has shown what it was to show."""
+        """End the trial when the configuration has proved itself, or its time is over. Called once a second with CLOCK_MONOTONIC."""
         note = self._note
         if note.trial is None or self.changed:
             return
@@ -196,7 +196,7 @@ class Desired:
             self.changed = True
 
     def _roll_back(self, reason: str) -> None:
-        """The one before is in force again; the version that failed never comes back."""
+        """Put the configuration before in force again; the version that failed never comes back."""
         note = self._note
         log.warning("configuration %s is taken back: %s", note.trial or note.desired, reason)
         previous = self._content("previous")

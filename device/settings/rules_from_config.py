@@ -44,7 +44,7 @@ def gate_lists(config: GateConfig) -> dict[str, GateList]:
 
 
 def trust_of(config: GateConfig) -> Trust:
-    """The keys that vouch for codes. Raises KeyUnusable, naming the file."""
+    """The keys that vouch for signed codes; none where no file names any. Raises KeyUnusable, naming the file."""
     return NOBODY if config.trust.keys is None else load_trust(config.trust.keys, load_province(config.trust.province, Signs.LISTS))
 
 

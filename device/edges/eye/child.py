@@ -22,10 +22,10 @@ BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Waits before a restart: the first after a long good run, the last repeated while it keeps failing."""
 
 GOOD_RUN_S: Final = 10.0
-"""After so long a run the next failure is a first one again."""
+"""Seconds that a run must have lasted for the next failure to count as a first one."""
 
 STOP_LIMIT_S: Final = 2.0
-"""An orderly stop may take so long; then it is killed."""
+"""Seconds that a process has for an orderly stop; then it is killed."""
 
 _SECOND_NS: Final = 1_000_000_000
 
@@ -46,27 +46,27 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Of the running process, None between two."""
+        """The number of the running process; None while none runs."""
         return None if self._process is None else self._process.pid
 
     @property
     def running_s(self) -> float:
-        """How long it has run; 0 while it does not."""
+        """Seconds since the running process was started; 0 while none runs."""
         return 0.0 if self._process is None else (self._clock.monotonic_ns() - self._started_ns) / _SECOND_NS
 
     def fileno(self) -> int | None:
-        """A descriptor that becomes readable when the process ends, None between two."""
+        """A descriptor that becomes readable when the process ends; None while none runs."""
         return self._pidfd
 
     def tend(self) -> None:
-        """Take leave of a process that has ended, and start the next one when it is due."""
+        """Take leave of a process that has ended, and start the next one when its wait is over."""
         if self._process is not None and self._process.poll() is not None:
             self._ended(self._process.returncode)
         if self._process is None and self._clock.monotonic_ns() >= self._due_ns:
             self._start()
 
     def kill(self, why: str) -> None:
-        """End it at once, whatever it is doing, and wait until it is gone. ``tend`` starts it again."""
+        """End the process at once, whatever it is doing, and wait until it is gone. ``tend`` starts it again."""
         if self._process is not None:
             log.warning("the eye (pid %d) is killed: %s", self._process.pid, why)
             self._process.kill()
@@ -74,7 +74,7 @@ class Child:
             self._ended(self._process.wait())
 
     def close(self) -> None:
-        """Ask it to stop, and kill it if it does not. No process is left, not even a dead one."""
+        """Ask the process to stop, and kill it after ``STOP_LIMIT_S``. None is left, not even a dead one."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -122,7 +122,7 @@ class Child:
 
 
 def describe_exit(code: int) -> str:
-    """An exit code in words."""
+    """What the exit code of a process says, in words."""
     if code >= 0:
         return f"exit code {code}"
     if code == -signal.SIGALRM:
@@ -134,7 +134,7 @@ def describe_exit(code: int) -> str:
 
 
 def wait_readable(descriptors: Sequence[int], timeout_s: float) -> None:
-    """Wait until one of them has something to say, a hang-up too, or so many seconds have passed."""
+    """Wait until one of the descriptors can be read or was hung up, at most ``timeout_s``."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)

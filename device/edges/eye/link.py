@@ -29,19 +29,19 @@ from device.ports import Clock
 log = logging.getLogger(__name__)
 
 PATH_LIMIT_BYTES: Final = 107
-"""A Unix socket's path is no longer than this (unix(7))."""
+"""Bytes that the path of a Unix socket may have (unix(7))."""
 
 BAD_LIMIT: Final = 20
-"""So many bad datagrams on one connection, and it is cut: that eye is of another version, or no longer itself."""
+"""Bad datagrams on one connection at which it is cut: that eye is of another version, or no longer itself."""
 
 READ_AT_ONCE: Final = 100
-"""Datagrams that say nothing new are read over, but no more of them in one call than this."""
+"""Datagrams that one call reads at most: those that say nothing new are read over."""
 
 START_LIMIT_S: Final = 20.0
-"""A new eye may take so long to its first word: on a Pi the camera stack alone takes three seconds."""
+"""Seconds that a new eye has for its first word; then it is killed. On a Pi the camera stack alone takes three."""
 
 TEND_S: Final = 0.1
-"""How often the eye's process is looked after while nothing is heard."""
+"""Seconds after which the eye's process is looked after again while nothing is heard."""
 
 _SECOND_NS: Final = 1_000_000_000
 _CREDENTIALS: Final = struct.Struct("3i")

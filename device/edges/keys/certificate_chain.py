@@ -15,7 +15,7 @@ from device.edges.keys.signer import VerifyingKey
 
 
 class BadChain(ValueError):
-    """A certificate that is not for this gate. The text says why."""
+    """A certificate does not count for this gate. The text says why."""
 
 
 def check_chain(root: Path, gate: str, key: VerifyingKey, chain: Sequence[x509.Certificate], now_s: float) -> None:

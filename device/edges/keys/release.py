@@ -48,7 +48,7 @@ def load_keys(folder: Path) -> list[ReleaseKey]:
 
 
 def verify(package: bytes, signature: Path, keys: Iterable[ReleaseKey]) -> None:
-    """Raise Unsigned unless ``signature`` is one of ``package`` by one of ``keys``."""
+    """Check that the file ``signature`` signs ``package`` with one of ``keys``. Raises Unsigned, naming the file, where it does not."""
     number, signed = _decode(signature, SIGNATURE_BYTES)
     fitting = [one for one in keys if one.number == number]
     if not fitting:
@@ -63,7 +63,7 @@ def verify(package: bytes, signature: Path, keys: Iterable[ReleaseKey]) -> None:
 
 
 def encode(comment: str, number: bytes, content: bytes) -> bytes:
-    """The text of a key or signature file."""
+    """The text of a file with a key or a signature as its ``content``, under the key's ``number``."""
     return f"untrusted comment: {comment}\n".encode() + base64.b64encode(ALGORITHM + number + content) + b"\n"
 
 

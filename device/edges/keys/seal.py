@@ -48,7 +48,7 @@ class HpkeSealer:
 
 
 def load_sealing_key(path: Path) -> SealingKey:
-    """The province's public key. Raises KeyUnusable, naming the file."""
+    """The province's public key from a PEM file. Raises KeyUnusable, naming the file, unless it is X25519 or P-256."""
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except OSError as error:
@@ -70,7 +70,7 @@ def open_sealed(private_key: OpeningKey, sealed: str, info: bytes) -> bytes:
 
 
 def open_sealed_bytes(private_key: OpeningKey, sealed: bytes, info: bytes) -> bytes:
-    """The same from bytes. Raises SealBroken."""
+    """What was sealed to this key with this ``info``, from bytes. Raises SealBroken."""
     try:
         return _suite(private_key).decrypt(sealed, private_key, info)
     except (ValueError, InvalidTag) as error:

@@ -38,7 +38,7 @@ class Signer:
 
     @property
     def public_key(self) -> VerifyingKey:
-        """The key that others verify with."""
+        """The public key with which others verify what was signed here."""
         return self._key.public_key()
 
     def sign(self, content: bytes) -> str:

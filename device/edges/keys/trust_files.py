@@ -31,21 +31,21 @@ class Signs(StrEnum):
     """What a key of the province is for. The desk that sends lists each day cannot order a gate about."""
 
     ORDERS = "orders"
-    """Orders, by the broker and by camera, configuration, and what stands on a card."""
+    """The key signs orders by the broker and by camera, configurations, and what stands on a card."""
     LISTS = "lists"
-    """Lists of persons, and the list of keys."""
+    """The key signs lists of persons, and the list of keys."""
 
 
 class Province:
     """Tells what the province itself has signed. Two keys at a time, so that one can take over from the other."""
 
     def __init__(self, keys: tuple[ed25519.Ed25519PublicKey, ...] = ()) -> None:
-        """Without a key nothing counts."""
+        """``keys`` are the province's; without any, nothing counts as signed."""
         self._keys = keys
 
     @property
     def known(self) -> bool:
-        """Whether there is any key."""
+        """Whether the province has any key here."""
         return bool(self._keys)
 
     def vouches(self, body: bytes) -> bool:
@@ -54,7 +54,7 @@ class Province:
         return signature is not None and any(verify(key, content, signature) for key in self._keys)
 
     def signed(self, token: Sign1) -> bool:
-        """The same of a token, such as an order that the camera sees. Never raises."""
+        """Whether one of the keys signed a token, such as an order that the camera sees. Never raises."""
         return any(is_signed_by(token, key) for key in self._keys)
 
     def read(self, model: type[SignedT], body: bytes) -> SignedT | str:

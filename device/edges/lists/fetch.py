@@ -32,7 +32,7 @@ from device.ports import Clock
 log = logging.getLogger(__name__)
 
 PART_BYTES: Final = 32 * 1024
-"""A cut loses at most one part, and a part takes some three seconds over 10 kB/s."""
+"""Bytes of a part. A cut loses at most one, and one takes some three seconds over 10 kB/s."""
 PART_TIMEOUT_S: Final = 60.0
 HTTPS_TIMEOUT_S: Final = 30.0
 RETRY_S: Final = 60.0
@@ -103,25 +103,25 @@ class ListFetcher:
         return tuple(self._lists)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread that fetches."""
         self._thread.start()
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Stop; what has come stays on the card."""
+        """Stop the thread, and wait for it at most ``timeout_s``. What has come stays on the card."""
         self._inbox.put(None)
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
 
     def online(self, *, connected: bool) -> None:
-        """The connection stands, or is gone: subscriptions go with it."""
+        """Hear that the connection stands, or is gone and its subscriptions with it."""
         self._inbox.put(lambda: self._went(connected=connected))
 
     def announced(self, gate: str, name: str, body: bytes) -> None:
-        """A manifest came, on the topic of ``gate``."""
+        """Hear a manifest that came on the topic of ``gate``; what it asks for is fetched."""
         self._inbox.put(lambda: self._announced(gate, name, body))
 
     def arrived(self, name: str, content: bytes) -> None:
-        """A part came, under the name in its topic."""
+        """Hear a part that came under the name in its topic; one that nobody waits for is dropped."""
         self._inbox.put(lambda: self._arrived(name, content))
 
     # ------------------------------------------------------------- the thread
@@ -146,7 +146,7 @@ class ListFetcher:
         self._look_after()
 
     def _look_after(self) -> None:
-        """Ask for what is missing, and again for what did not come."""
+        """Ask for the next bytes of every list on its way, and again for what did not come within ``PART_TIMEOUT_S``."""
         now_s = self._clock.monotonic_ns() / 1e9
         for name, job in list(self._jobs.items()):
             if now_s - job.asked_s < PART_TIMEOUT_S:
@@ -193,7 +193,7 @@ class ListFetcher:
         return None
 
     def _begin(self, one: GateList, gate: str, manifest: wire.ListManifest, body: bytes) -> None:
-        """From here on towards this version; what was on its way to another is dropped, unless it is the same bytes."""
+        """Fetch this version from here on. What was on its way to another is dropped, unless it is the same bytes."""
         self._drop(one.name)
         held = one.manifest
         change = next((delta for delta in manifest.deltas if held is not None and delta.base == held.version), None)
@@ -260,7 +260,7 @@ class ListFetcher:
         self._look_after()
 
     def _fetch(self, name: str, job: _Job) -> None:
-        """Over HTTPS, from the byte that is missing on."""
+        """Fetch over HTTPS from the first missing byte on. A line that breaks is tried again after ``RETRY_S``."""
         one = self._lists[name]
         have = self._have(one, job)
         url = f"{job.manifest.url}/{job.blob.sha256}"
@@ -323,7 +323,7 @@ class ListFetcher:
         self._refuse(one.name, job.manifest.version, reason)
 
     def _refuse(self, name: str, version: int | None, reason: str) -> None:
-        """Recorded once for each list, version and reason."""
+        """Record that a list is refused, once for each list, version and reason."""
         key = (name, f"{version} {reason}")
         if key in self._told:
             return
@@ -335,17 +335,17 @@ class ListFetcher:
 
 
 def parts_of(blob: bytes) -> list[bytes]:
-    """A blob as it is published."""
+    """The parts of ``PART_BYTES`` in which a blob is published; the last is shorter."""
     return [blob[start : start + PART_BYTES] for start in range(0, len(blob), PART_BYTES)]
 
 
 def blob_of(content: bytes) -> wire.Blob:
-    """How a manifest names some bytes."""
+    """How a manifest names some bytes: by their number and their SHA-256."""
     return wire.Blob(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
 
 
 def _write_at(path: Path, at: int, content: bytes) -> None:
-    """Durably: what is counted as here must be here after a power cut."""
+    """Write at an offset, durably: what is counted as here must be here after a power cut. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, at)

@@ -50,7 +50,7 @@ class HashFile:
         return len(self._entries) // ENTRY_BYTES
 
     def view(self) -> memoryview:
-        """The entries themselves."""
+        """The bytes of all entries, without a copy."""
         return memoryview(self._entries)
 
 
@@ -69,13 +69,13 @@ class GateList:
 
     @property
     def members(self) -> HashFile | None:
-        """The entries; None where there is no list."""
+        """The entries in force; None where there is no list."""
         held = self._held
         return None if held is None else held[1]
 
     @property
     def manifest(self) -> wire.ListManifest | None:
-        """What was signed about them."""
+        """The manifest of the entries in force, as the province signed it; None where there is no list."""
         held = self._held
         return None if held is None else held[0]
 
@@ -94,7 +94,7 @@ class GateList:
         return Standing.AGEING if age_ns >= self._ageing_ns else Standing.FRESH
 
     def use(self, now: ClockReading) -> wire.ListInUse:
-        """What a check-in says of the list."""
+        """What a check-in says of the list: its version, and its age in seconds where the time is known."""
         manifest = self.manifest
         if manifest is None:
             return wire.ListInUse(name=self.name, version="missing")
@@ -104,7 +104,7 @@ class GateList:
     # ------------------------------------------------------------- loading and replacing
 
     def load(self, province: Province) -> str | None:
-        """Take the list that lies on the card. None where it is good, otherwise what is wrong; then there is no list."""
+        """Put the list that lies on the card in force. Returns None, or what is wrong with it; then there is no list."""
         try:
             body = read_plain(self.folder / MANIFEST, MANIFEST_LIMIT_BYTES)
         except FileNotFoundError:
@@ -127,7 +127,7 @@ class GateList:
         return None
 
     def path_of(self, blob: wire.Blob) -> Path:
-        """Where a blob lies when it is whole."""
+        """The file in which a blob lies when it is whole."""
         return self.folder / f"{blob.sha256}.hashes"
 
     def install(self, manifest: wire.ListManifest, body: bytes, pieces: Iterable[Entries]) -> None:
@@ -158,7 +158,7 @@ class GateList:
             yield from applied(entries, change)
 
     def sweep(self, keep: set[str]) -> None:
-        """Remove what neither the manifest in force nor ``keep`` names."""
+        """Remove every file that neither the manifest in force nor ``keep`` names."""
         manifest = self.manifest
         wanted = keep | {MANIFEST} | ({self.path_of(manifest.snapshot).name} if manifest else set())
         with suppress(OSError):
@@ -169,7 +169,7 @@ class GateList:
 
 
 def _write(path: Path, blob: wire.Blob, pieces: Iterable[Entries]) -> HashFile:
-    """Entries on the card, durable and checked. Raises ValueError or OSError."""
+    """Put entries on the card, durable and checked. Raises ValueError for others than were signed, OSError where the card fails."""
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for piece in pieces:
@@ -201,7 +201,7 @@ def lists_in_use(lists: Mapping[str, GateList], now: ClockReading) -> tuple[wire
 
 
 def open_lists(lists: Iterable[GateList], province: Province) -> None:
-    """Load all; what is wrong with one is said once, and the rules treat it as missing."""
+    """Load all lists. What is wrong with one is logged once, and the rules treat it as missing."""
     for one in lists:
         wrong = one.load(province)
         if wrong is not None:

@@ -30,7 +30,7 @@ from device.core.types import ClockReading
 log = logging.getLogger(__name__)
 
 BUILD_TIME_NS: Final = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp()) * 1_000_000_000
-"""No event of this software is older than its own making."""
+"""Nanoseconds since 1970 at which this software was made: none of its events is older."""
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 SYNCHRONIZED: Final = Path("/run/systemd/timesync/synchronized")
@@ -99,7 +99,7 @@ class SystemClock:
         self._complained = False
 
     def monotonic_ns(self) -> int:
-        """CLOCK_MONOTONIC, the time line shared with the eye."""
+        """Nanoseconds of CLOCK_MONOTONIC, the time line shared with the eye."""
         return time.monotonic_ns()
 
     def reading(self) -> ClockReading:
@@ -114,7 +114,7 @@ class SystemClock:
 
     @property
     def floor_ns(self) -> int:
-        """The wall time below which nothing is believed."""
+        """The wall time, in nanoseconds since 1970, below which the clock is not believed."""
         return self._floor_ns
 
     def raise_floor(self, floor_ns: int) -> None:

@@ -16,7 +16,7 @@ from device.core.types import Json
 from device.errors import KeyUnusable
 
 SITE_KEY_DIGITS: Final = 64
-"""32 bytes in hexadecimal."""
+"""Hexadecimal digits of a site's key of 32 bytes."""
 
 _KEY_LINE: Final = re.compile(rb"[0-9A-Fa-f]{64}")
 

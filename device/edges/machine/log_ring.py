@@ -20,9 +20,9 @@ class LogRing(logging.Handler):
         self._lines: deque[str] = deque(maxlen=LINES)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one line."""
+        """Keep one line, cut to ``LINE_LETTERS``; beyond ``LINES`` the oldest goes."""
         self._lines.append(self.format(record)[:LINE_LETTERS])
 
     def text(self, lines: int) -> str:
-        """The newest so many, oldest first, as far as they fit a message."""
+        """The newest ``lines`` lines, oldest first; of more than ``TEXT_LETTERS`` letters the newest."""
         return "\n".join(list(self._lines)[-lines:])[-TEXT_LETTERS:]

@@ -18,7 +18,7 @@ from typing import Final
 log = logging.getLogger(__name__)
 
 THREAD_NAME_LETTERS: Final = 15
-"""The kernel keeps no more."""
+"""Letters that the kernel keeps of a thread's name; longer names are cut."""
 
 
 class SystemdNotifier:
@@ -30,11 +30,11 @@ class SystemdNotifier:
         self._failed = False
 
     def ready(self) -> None:
-        """Start-up is complete."""
+        """Tell that the start-up is complete."""
         self._send("READY=1")
 
     def alive(self) -> None:
-        """Feed the watchdog."""
+        """Tell the watchdog that the program is alive."""
         self._send("WATCHDOG=1")
 
     def patience(self, seconds: float) -> None:
@@ -47,7 +47,7 @@ class SystemdNotifier:
         self._send("STATUS=" + " ".join(text.split()))
 
     def stopping(self) -> None:
-        """An orderly stop began."""
+        """Tell that an orderly stop began."""
         self._send("STOPPING=1")
 
     def _send(self, line: str) -> None:

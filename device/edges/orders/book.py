@@ -30,7 +30,7 @@ _NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class OrderNote:
-    """One order. ``told`` says that its end stands in the record."""
+    """What became of one order. ``reported`` says that its end stands in the record; ``expires_s`` counts from 1970."""
 
     id: str
     name: str
@@ -41,15 +41,15 @@ class OrderNote:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will become of it."""
+        """Whether nothing more will become of the order."""
         return self.state not in {"received", "executing"}
 
 
 class OrderBook:
-    """The folder of orders. For one thread."""
+    """The folder of orders, read whole at the start. For one thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OSError where the folder cannot be used."""
+        """Read what was noted, and make the folder where there is none. Raises OSError where it cannot be used."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._lines = {line.id: line for line in self._read()}
@@ -58,15 +58,15 @@ class OrderBook:
         return len(self._lines)
 
     def find(self, name: str) -> OrderNote | None:
-        """What is known of an order."""
+        """What is known of an order by its id; None where it was never begun."""
         return self._lines.get(name)
 
     def lines(self) -> list[OrderNote]:
-        """All that is known."""
+        """All orders that are known, in the order in which they were first noted or read."""
         return list(self._lines.values())
 
     def write(self, line: OrderNote) -> None:
-        """Note it, durably. Raises OSError, and then nothing has changed; ValueError for an id that is no name."""
+        """Note a line, durably. Raises OSError, and then nothing has changed; ValueError for an id that is no name."""
         if _NAME.fullmatch(line.id) is None:
             raise ValueError("not the id of an order")
         content = {"name": line.name, "state": line.state, "expires_s": line.expires_s, "reason": line.reason, "told": line.reported}
@@ -74,7 +74,10 @@ class OrderBook:
         self._lines[line.id] = line
 
     def tidy(self, now_s: int) -> None:
-        """Forget what expired a day ago and is told."""
+        """Forget the orders that are over, reported, and expired more than ``KEPT_S`` before ``now_s`` (seconds since 1970).
+
+        Only for a time that is known: by a clock far ahead, an order that still lives would be new again.
+        """
         for line in self.lines():
             if line.over and line.reported and now_s > line.expires_s + KEPT_S:
                 (self._folder / f"{line.id}.json").unlink(missing_ok=True)
@@ -82,7 +85,7 @@ class OrderBook:
 
     @property
     def full(self) -> bool:
-        """Whether no further order can be noted."""
+        """Whether the book holds ``BOOK_LIMIT`` orders, so that no further one may be begun."""
         return len(self._lines) >= BOOK_LIMIT
 
     def _read(self) -> Iterator[OrderNote]:

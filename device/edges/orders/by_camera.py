@@ -38,7 +38,7 @@ BOARD_SERIAL: Final = Path("/proc/device-tree/serial-number")
 
 
 class _Refused(Exception):
-    """Why an order does not count: a stable code."""
+    """An order does not count. The text is a stable code that says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +72,11 @@ class Commissioner:
         self._site.record(wire.WindowOpened(open_s=button.window_s))
 
     def is_open(self, now_ns: int) -> bool:
-        """Whether an order would be looked at."""
+        """Whether the window is open at ``now_ns`` (CLOCK_MONOTONIC), so that an order would be looked at."""
         return now_ns < self._open_until_ns
 
     def submit(self, payload: bytes, now: ClockReading) -> bool:
-        """One order in an open window. Returns whether it was taken; either is recorded."""
+        """Judge one order in an open window. Returns whether it was taken; either is recorded."""
         order: CameraOrder | None = None
         reason = None
         try:
@@ -168,7 +168,7 @@ class Commissioner:
 
 
 def forget(folder: Path) -> None:
-    """Remove what was told. Raises OSError."""
+    """Remove what was told by camera from its folder. Raises OSError."""
     for name in (PLACE, SITE_KEY, CERTIFICATE):
         (folder / name).unlink(missing_ok=True)
 

@@ -99,7 +99,7 @@ def make_hands(reach: Reach) -> dict[Order, Hand]:
 
 
 def wipe(folder: Path) -> None:
-    """Remove everything under ``folder`` and leave the mark. Raises OSError."""
+    """Remove everything under ``folder``, and leave the file ``WIPED`` in its place. Raises OSError."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     (folder / WIPED).write_text("This gate was wiped by an order of the province. Set it up anew.\n", encoding="ascii")
@@ -112,7 +112,7 @@ def _only(args: Mapping[str, Any], *known: str) -> None:
 
 
 def _identify(reach: Reach, args: Mapping[str, Any]) -> Done:
-    """The sign for "see a person", again and again: it lets nobody pass who happens to stand there."""
+    """Show the sign for "see a person" ``IDENTIFY_TIMES`` times: it lets nobody pass who happens to stand there."""
     _only(args)
     for _ in range(IDENTIFY_TIMES):
         reach.signals.show(Sign.REFER, queued=True)
@@ -126,7 +126,7 @@ def _open(reach: Reach, args: Mapping[str, Any]) -> Done:
 
 
 def _selftest(reach: Reach, args: Mapping[str, Any]) -> Done:
-    """What the running gate knows of itself; trying every part would stop it."""
+    """Tell what the running gate knows of itself; trying every part would stop it."""
     _only(args)
     found = reach.problems()
     return Done("problems" if found else "well", ", ".join(found) or None)
@@ -171,7 +171,7 @@ def _send_log(reach: Reach, args: Mapping[str, Any]) -> Done:
 
 
 def _wipe(reach: Reach, args: Mapping[str, Any]) -> Done:
-    """At the end of the program, after everything is closed; the answer still goes out."""
+    """Have the gate wiped at the end of the program, after everything is closed; the answer still goes out."""
     _only(args, "confirm")
     if args.get("confirm") != reach.config.gate.id:
         raise ValueError("confirm names the gate")
@@ -214,7 +214,7 @@ def _fetch(url: str, path: Path, digest: str, config: GateConfig) -> None:
 
 
 def _download(url: str, path: Path, context: ssl.SSLContext, limit: int) -> str:
-    """The digest of what was written. Raises OSError."""
+    """Fetch a file into ``path``. Returns its SHA-256. Raises OSError, also for more than ``limit`` bytes."""
     digest, size = hashlib.sha256(), 0
     # The form of the address was checked: https alone.
     with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT_S, context=context) as answer, path.open("wb") as file:  # noqa: S310 - see above

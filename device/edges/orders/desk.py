@@ -77,7 +77,7 @@ class OrderDesk:
             self._book.tidy(now.wall_ns // 1_000_000_000)
 
     def answers(self, now: ClockReading) -> list[wire.CommandState]:
-        """What is to be said to the province now."""
+        """What is to be said to the province now, in order; each is handed out once, and of more than ``WAITING_LIMIT`` the newest."""
         while self._finished:
             name, done = self._finished.popleft()
             line = self._book.find(name)
@@ -108,7 +108,7 @@ class OrderDesk:
         return self._carry_out(command, order, now)
 
     def finish(self, name: str, done: Done) -> None:
-        """An order that went on has ended: from any thread."""
+        """Hear from any thread that an order that went on has ended; ``answers`` notes and says it."""
         self._finished.append((name, done))
 
     def _carry_out(self, command: wire.Command, order: Order, now: ClockReading) -> Refusal | None:
@@ -148,7 +148,7 @@ class OrderDesk:
         self._report(line)
 
     def _report(self, line: OrderNote) -> None:
-        """Into the record, which reaches the province whatever becomes of this connection."""
+        """Put how an order ended into the record, which reaches the province whatever becomes of this connection."""
         if not self._record(wire.CommandFate(id=line.id, order=line.name, state=line.state, reason=line.reason)):
             return
         try:

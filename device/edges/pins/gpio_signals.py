@@ -30,16 +30,16 @@ from device.ports import Clock
 log = logging.getLogger(__name__)
 
 RETRY_NS = 100_000_000
-"""How soon a pin is tried again whose write failed."""
+"""Nanoseconds after which a pin is tried again whose write failed."""
 
 OPEN_AGAIN_NS = 3_000_000_000
-"""How soon pins are tried again that could not be had."""
+"""Nanoseconds after which pins are tried again that could not be had."""
 
 POSTED_LIMIT = 64
 """Requests that may wait for the thread, which takes them in microseconds; beyond, it hangs, and the oldest are lost."""
 
 JOIN_S = 2.0
-"""How long closing waits for the thread."""
+"""Seconds that closing waits for the thread; then the pins are closed under it."""
 
 
 def shipped_score() -> Score:
@@ -100,11 +100,11 @@ class GpioSignals:
         self._shown += 1
 
     def open_door(self) -> None:
-        """Pulse the relay, where one is fitted."""
+        """Release the door for one pulse of the relay; without a relay nothing happens."""
         self._post(self._player.open_door)
 
     def close(self) -> None:
-        """All lamps off, buzzer silent, relay released, pins free. Again does nothing."""
+        """Switch all lamps off, silence the buzzer, release the relay and free the pins. A second call does nothing."""
         with self._news:
             if self._closed:
                 return
@@ -141,7 +141,7 @@ class GpioSignals:
         return not self._closed and (self._thread is None or self._thread.is_alive())
 
     def stats(self) -> Mapping[str, Json]:
-        """Counters and state, for health and ``gate status``."""
+        """Counters since the start and the state now, for health and ``gate status``."""
         return {
             "sign": self._snapshot.sign.value if self._snapshot is not None and self._snapshot.sign is not None else None,
             "alive": self.alive,

@@ -34,7 +34,7 @@ LOUDEST_DUTY = 0.5
 """A passive buzzer is loudest when the pin is high for half of each period; volume is a share of that."""
 
 DEV = Path("/dev")
-"""Where the GPIO chips are."""
+"""The folder in which the GPIO chips are."""
 
 V = TypeVar("V")
 
@@ -50,7 +50,7 @@ class Wire(Generic[V]):
     """One pin: what of a snapshot it follows, and how that is written."""
 
     def __init__(self, name: str, follows: Callable[[Snapshot], V], write: Callable[[V], None]) -> None:
-        """Nothing is written yet."""
+        """Nothing is written to the pin before the first ``apply``."""
         self.name = name
         self._follows = follows
         self._write = write
@@ -114,7 +114,7 @@ class Pins:
         return not self._failing
 
     def close(self) -> None:
-        """All off, pins free. Again does nothing."""
+        """Switch everything off and free the pins. A second call does nothing."""
         for device in reversed(self._devices):
             self._quietly(device.off)
             self._quietly(device.close)
@@ -211,7 +211,7 @@ def dims(lamp: Lamp, part: LampSection) -> bool:
 
 
 def _open(section: SignalsSection, runtime_dir: Path | None) -> Opened:
-    """The pin factory that is named, and what its pins raise."""
+    """Open the pin factory that the configuration names. Returns it, and what its pins raise."""
     if section.pin_factory == "mock":
         # As board it pretends to be a Pi 4; a factory chosen by the environment is not asked.
         return MockFactory(revision="c03115", pin_class=PretendPin), (GPIOZeroError, OSError)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from device.core import wire
 from device.core.hash_lists import snapshot
 from device.core.trust import KeyUse
-from device.edges.keys.trust_files import Province, Signs, load_province, load_trust
+from device.edges.keys.trust_files import PROVINCE_KEYS_LIMIT, Province, Signs, load_province, load_trust
 from device.errors import KeyUnusable
 from tests.desk import Desk
 
@@ -79,14 +79,45 @@ def test_a_message_counts_only_signed_whole_and_of_its_own_kind() -> None:
     assert desk.province.read(wire.ListManifest, manifest(desk, b"", expires="2026-02-30T00:00:00Z")) == "malformed"
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff\x00", pem(x25519.X25519PrivateKey.generate()), pem(Desk().key) * 5])
-def test_a_file_without_usable_keys_of_the_province_is_named(tmp_path: Path, content: bytes) -> None:
-    """With its path."""
+RUBBISH = b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "one to 4 public keys in PEM form are needed, 0 are there"),
+        (b"nonsense", "0 are there"),
+        (b"\xff\x00", "0 are there"),
+        (pem(x25519.X25519PrivateKey.generate()), "the province signs with Ed25519, this is X25519PublicKey"),
+        (pem(Desk().key) * 5, "5 are there"),
+        (RUBBISH, "holds a public key that cannot be read"),
+        (pem(Desk().key) + b"#" * (4 << 20), "larger than"),
+    ],
+    ids=["empty", "nonsense", "bytes", "another kind", "too many", "rubbish", "too large"],
+)
+def test_a_file_without_usable_keys_of_the_province_is_named(tmp_path: Path, content: bytes, why: str) -> None:
+    """A technician must not search: the path and what is wrong with it."""
     (tmp_path / "orders.pem").write_bytes(content)
-    with pytest.raises(KeyUnusable, match=r"orders\.pem"):
+    with pytest.raises(KeyUnusable, match=rf"orders\.pem: .*{why}"):
         load_province(tmp_path / "orders.pem")
-    with pytest.raises(KeyUnusable, match="cannot be read"):
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A gate that names a file without having it is not one that has none."""
+    with pytest.raises(KeyUnusable, match=r"missing\.pem: the province's keys cannot be read: No such file"):
         load_province(tmp_path / "missing.pem")
+    with pytest.raises(KeyUnusable, match=r"missing\.json: the list of keys cannot be read: No such file"):
+        load_trust(tmp_path / "missing.json", Province())
+
+
+def test_as_many_keys_as_may_be_all_count(tmp_path: Path) -> None:
+    """Two for each use, so that one can take over from the other."""
+    desks = [Desk() for _ in range(PROVINCE_KEYS_LIMIT)]
+    (tmp_path / "orders.pem").write_bytes(b"".join(pem(desk.key) for desk in desks))
+    province = load_province(tmp_path / "orders.pem")
+    assert all(province.vouches(desk.sign({"a": 1})) for desk in desks)
+    assert province.known
+    assert not Province().known
 
 
 def entry(key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, **changes: object) -> dict[str, object]:
@@ -120,6 +151,7 @@ def test_a_list_of_keys_is_taken_whole_or_not_at_all(tmp_path: Path) -> None:
     cases = {
         "key 2 cannot be used: Ed25519, P-256 or RSA": entry(ec.generate_private_key(ec.SECP384R1())),
         "key 2 cannot be used": {**good, "key": "A" * 40},
+        "key 2 cannot be used: not base64": {**good, "key": "A" * 41},
         "it is no signed list of keys": entry(Desk().key, kid="xyz"),
     }
     for words, bad in cases.items():

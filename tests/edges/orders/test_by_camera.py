@@ -114,6 +114,35 @@ def test_what_does_not_count_is_refused_recorded_and_changes_nothing(place: Plac
     assert place.take(place.order()) == "taken"
 
 
+def test_a_certificate_that_ends_no_later_than_the_one_in_use_is_refused(place: Place) -> None:
+    """It would shorten what the gate has; one second more is newer."""
+    bare = {"LANE": None, "DIRECTION": None}
+    start, end = datetime.fromtimestamp(NOW_S, UTC) - timedelta(hours=1), datetime.fromtimestamp(NOW_S, UTC) + timedelta(days=9)
+    issuer = (place.folder / "gate.cert").read_bytes().partition(b"-----END CERTIFICATE-----\n")[2]
+    (place.folder / "gate.cert").write_bytes(place.made(start, end).public_bytes(serialization.Encoding.PEM) + issuer)
+    for late, answer in ((timedelta(), "not_newer"), (timedelta(seconds=1), "taken")):
+        made = place.made(start, end + late).public_bytes(serialization.Encoding.DER)
+        assert place.take(place.order(**bare, CERTIFICATE=made)) == answer
+
+
+def test_a_gate_without_a_key_of_its_own_takes_no_secret_and_no_certificate(place: Place) -> None:
+    """Neither could be for it; its lane it still takes."""
+    whole, fresh, bare = place.path.read_text(), place.fresh(), {"LANE": None, "DIRECTION": None}
+    sealed = SUITE.encrypt(b"k" * 32, place.key.public_key(), claim.SITE_KEY_INFO + f"{GATE}/s-new".encode())
+    ed = ed25519.Ed25519PrivateKey.generate()
+    for damage in ("missing", "another kind", "no broker"):
+        (place.folder / "gate.key").unlink(missing_ok=True)
+        if damage == "another kind":
+            raw = ed.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            (place.folder / "gate.key").write_bytes(raw)
+        if damage == "no broker":
+            place.path.write_text(whole.partition("[broker]")[0])
+        place.commissioner = place.start()
+        assert place.take(place.order(SITE="s-new", SITE_KEY=sealed)) == "no_key"
+        assert place.take(place.order(**bare, CERTIFICATE=fresh)) == "no_key"
+    assert place.take(place.order()) == "taken"
+
+
 def test_without_the_time_only_what_is_certainly_over_is_refused(place: Place) -> None:
     """The floor of the clock stands in for it."""
     order = place.order(ISSUED=NOW_S - 7200, EXPIRES=NOW_S - 3600)

@@ -15,7 +15,7 @@ from device.core.orders import LIFE_S, Order, Refusal
 from device.core.types import ClockReading
 from device.edges.keys.trust_files import Province
 from device.edges.orders import book
-from device.edges.orders.book import OrderBook, OrderNote
+from device.edges.orders.book import KEPT_S, OrderBook, OrderNote
 from device.edges.orders.desk import Done, Hand, OrderDesk
 from tests.desk import Desk
 
@@ -58,9 +58,9 @@ class Scene:
     def open(self, name: str, args: Mapping[str, Any]) -> Done:
         """The door."""
         if "fail" in args:
-            raise args["fail"]
-        if "unknown" in args:
-            raise ValueError("unknown")
+            raise {"form": ValueError("no such form"), "key": KeyError("per_s"), "type": TypeError("x" * 300), "card": OSError(5, "EIO")}[
+                args["fail"]
+            ]
         self.opened.append(name)
         return Done()
 
@@ -248,12 +248,24 @@ def test_a_result_that_is_not_durable_in_the_record_is_told_again(scene: Scene) 
     assert len(scene.facts) == 2
 
 
-def test_wrong_arguments_and_failing_parts_are_failures(scene: Scene) -> None:
-    """With a reason, and the desk goes on."""
-    assert scene.take(order(args={"unknown": 1})) is None
-    assert scene.said() == [("c-1", "failed", "bad_arguments")]
+@pytest.mark.parametrize(
+    ("fail", "reason", "detail"),
+    [
+        ("form", "bad_arguments", "no such form"),
+        ("key", "bad_arguments", "'per_s'"),
+        ("type", "bad_arguments", "x" * 200),
+        ("card", "storage", "EIO"),
+    ],
+)
+def test_wrong_arguments_and_failing_parts_are_failures(scene: Scene, fail: str, reason: str, detail: str) -> None:
+    """The province hears the reason and a detail of at most 200 letters, and the desk goes on."""
+    assert scene.take(order(args={"fail": fail})) is None
+    (state,) = scene.desk.answers(at(3))
+    assert (state.id, state.state, state.reason, state.detail) == ("c-1", "failed", reason, detail)
+    assert state.time == wire.time_text(at(3).wall_ns - 3 * 10**9)
     assert scene.take(order("c-2"), "c-2") is None
     assert scene.said() == [("c-2", "succeeded", None)]
+    assert scene.desk.carried_out == 2
 
 
 def test_a_damaged_page_of_the_book_is_never_a_new_order(scene: Scene) -> None:
@@ -275,7 +287,9 @@ def test_an_order_is_not_forgotten_by_a_clock_that_nobody_set(scene: Scene) -> N
     assert scene.take(order(), now=at(5)) is None
     assert scene.opened == ["c-1"]
     scene.begin()
-    scene.desk.wake(at(200_000))
+    scene.desk.wake(at(20 + KEPT_S))
+    assert len(list(scene.folder.iterdir())) == 1
+    scene.desk.wake(at(20 + KEPT_S + 1))
     assert list(scene.folder.iterdir()) == []
 
 
@@ -285,10 +299,12 @@ def test_the_book_is_bounded_and_forgets_what_is_long_over(scene: Scene, monkeyp
     for number in (1, 2):
         assert scene.take(order(f"c-{number}"), f"c-{number}") is None
     assert scene.take(order("c-3"), "c-3") == "too_many_orders"
-    late = DESK.order(GATE, "c-4", "open", issued_s=START_S + 90_000)
-    assert scene.take(late, "c-4", at(90_000)) is None
-    assert len(list(scene.folder.iterdir())) == 1
-    assert scene.take(order(), now=at(90_000)) == "expired"
+    forgotten_s = 20 + KEPT_S + 1
+    for second, reason in ((forgotten_s - 1, "too_many_orders"), (forgotten_s, None)):
+        late = DESK.order(GATE, "c-4", "open", issued_s=START_S + second)
+        assert scene.take(late, "c-4", at(second)) == reason
+    assert [path.name for path in scene.folder.iterdir()] == ["c-4.json"]
+    assert scene.take(order(), now=at(forgotten_s)) == "expired"
 
 
 @given(payload=st.binary(max_size=400), name=st.from_regex(r"[a-z0-9-]{1,64}", fullmatch=True))
