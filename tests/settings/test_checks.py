@@ -128,3 +128,53 @@ def test_lists_and_signed_codes_need_somebody_to_vouch_for_them(folder: Path) ->
     (folder / "orders.pem").write_bytes(b"signs: orders\n" + (folder / "orders.pem").read_bytes())
     assert "no key in it signs lists" in complaint(config(folder))
     assert "trust.keys: is needed for site_badge" in complaint(config(folder, policy={"accept": ["site_badge"]}))
+
+
+def test_the_daemon_needs_keys_and_certificates_and_nothing_else(folder: Path) -> None:
+    """Frames may come later, and lists are fetched; a missing key is not mended by waiting."""
+    (folder / "frames").rmdir()
+    checked = config(folder, trust={"province": None})
+    check_needed(checked, "gate.toml")
+    for name, key in (("site.key", "privacy.site_key"), ("province.pem", "privacy.seal_to"), ("gate.key", "broker.key")):
+        kept = (folder / name).read_bytes()
+        (folder / name).unlink()
+        with pytest.raises(ConfigError, match=f"^gate.toml: {key}: .*{name}.*$"):
+            check_needed(checked, "gate.toml")
+        (folder / name).write_bytes(kept)
+
+
+def test_a_list_of_keys_is_looked_at_with_the_keys_that_vouch_for_it(folder: Path) -> None:
+    """A province whose own keys are unusable is named alone: nothing can be said of what it signed."""
+    (folder / "keys.json").write_bytes(b"{}")
+    checked = config(folder, trust={"keys": "keys.json"})
+    assert (
+        complaint(checked)
+        == f"gate.toml: trust.keys: {folder / 'keys.json'}: the list of keys does not count: it is no signed list of keys"
+    )
+    (folder / "orders.pem").write_bytes(b"")
+    message = complaint(checked)
+    assert "trust.province" in message
+    assert "trust.keys" not in message
+
+
+def test_a_gate_of_which_little_is_known_needs_little(folder: Path) -> None:
+    """Without a broker, a seal and a province there is nothing else to look for."""
+    tree: dict[str, object] = {"gate": {"id": "gate-1", "site": "site-1"}, "privacy": {"site_key": "site.key"}}
+    check_files(parse(tree, "gate.toml", folder), "gate.toml")
+
+
+def test_frames_that_are_not_there_are_named_as_what_they_should_be(folder: Path) -> None:
+    """A folder of pictures, or a video."""
+    (folder / "frames").rmdir()
+    assert f"camera.source: {folder / 'frames'}: no such folder, or not readable" in complaint(config(folder))
+    assert "no such file, or not readable" in complaint(config(folder, camera={"source": "video:none.mp4"}))
+
+
+def test_a_certificate_without_a_name_is_named(folder: Path) -> None:
+    """The broker would let it be nobody."""
+    key = serialization.load_pem_private_key((folder / "gate.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    nobody = x509.Name([])
+    builder = x509.CertificateBuilder(nobody, nobody, key.public_key(), 1, START, START + timedelta(days=1))
+    (folder / "gate.pem").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    assert "its common name is missing, but gate.id is gate-1" in complaint(config(folder))

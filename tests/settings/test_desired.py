@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import stat
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from device.config import GateConfig
+from device.config import GateConfig, PolicySection
 from device.edges.broker.downlink import ConfigVerdict
 from device.settings import desired as module
-from device.settings.desired import STARTS_LIMIT, TRIAL_NS, WELL_NS, Desired, open_desired
+from device.settings.desired import STARTS_LIMIT, TRIAL_NS, WELL_NS, Desired, forbidden, open_desired
 from device.workbench.stage import GATE_ID, Stage
 from tests.desk import Desk
 
@@ -181,6 +184,152 @@ def test_damaged_files_never_stop_the_start(stage: Stage, name: str, content: by
         prove(desired)
     (stage.folder / "state" / "desired" / name).write_bytes(content)
     assert start(stage)[1].policy.duplicate_window_s in {5.0, 7.0, 8.0}
+
+
+@pytest.mark.parametrize(("name", "value"), [("current.json", 7.0), ("note.json", 8.0), ("previous.json", 8.0)])
+def test_the_one_before_stands_in_for_a_damaged_one(stage: Stage, name: str, value: float) -> None:
+    """What was noted is not needed for a configuration to be in force, and the one before only when the newest is lost."""
+    desired, _ = start(stage)
+    for version in (2, 3):
+        desired.receive(order(version, policy={"duplicate_window_s": 5 + version}))
+        desired, _ = start(stage)
+        prove(desired)
+    (stage.folder / "state" / "desired" / name).write_bytes(b"?")
+    again, config = start(stage)
+    assert config.policy.duplicate_window_s == value
+    if name == "note.json":
+        assert again.report() == ConfigVerdict(3, "applied")
+        assert again.receive(order(2)).errors == ("old_version",)
+
+
+MAY_CHANGE = {
+    "gate": {"direction", "lane"},
+    "policy": set(PolicySection.model_fields),
+    "privacy": {"purpose", "legal_basis"},
+    "signals": {"profile"},
+    "journal": {"max_rows", "max_mib", "retention_days", "budget_ms", "unsynced_grace_s", "strict"},
+    "broker": {
+        "host",
+        "port",
+        "confirm",
+        "keep_after_puback_h",
+        "first_connect_spread_s",
+        "retry_min_s",
+        "retry_max_s",
+        "backlog_per_s",
+        "health_every_s",
+    },
+}
+
+
+def keys_of(section: str) -> set[str]:
+    """The keys that a section of the configuration has."""
+    model = next(
+        one
+        for one in (GateConfig.model_fields[section].annotation, *getattr(GateConfig.model_fields[section].annotation, "__args__", ()))
+        if isinstance(one, type) and issubclass(one, BaseModel)
+    )
+    return set(model.model_fields)
+
+
+@pytest.mark.parametrize("section", sorted(GateConfig.model_fields))
+def test_the_province_may_change_what_is_named_here_and_nothing_else(section: str) -> None:
+    """It makes no gate another one, and points none at other keys, files, cameras or pins."""
+    allowed = {key for key in keys_of(section) if forbidden({section: {key: 1}}) is None}
+    assert allowed == MAY_CHANGE.get(section, set())
+    for key in keys_of(section) - allowed:
+        assert forbidden({section: {key: 1}}) == (f"{section}.{key}" if section in MAY_CHANGE else section)
+    assert forbidden({section: 7}) == section
+
+
+def test_a_gate_without_a_broker_is_given_none(tmp_path: Path) -> None:
+    """Nobody connects a gate that was set up to be alone."""
+    trust = {"province": str(DESK.write_pem(tmp_path / "orders.pem")), "desired": "state/desired"}
+    desired, _ = start(Stage(tmp_path / "gate", "folder:none", None, {"trust": trust}))
+    assert desired.receive(order(2, broker={"host": "127.0.0.1"})) == ConfigVerdict(2, "rejected", ("invalid",))
+
+
+def test_a_trial_ends_when_the_gate_was_well_for_long_enough(stage: Stage) -> None:
+    """Ten seconds; online too, where the connection was changed. Until then the next start counts towards its starts."""
+    for payload in (order(2, policy={"duplicate_window_s": 8}), order(3, broker={"port": 1884})):
+        desired, _ = start(stage)
+        desired.receive(payload)
+        desired, _ = start(stage)
+        assert not on_trial_after(desired, 1, WELL_NS + 1)
+    desired, _ = start(stage)
+    desired.receive(order(4, broker={"port": 1885}))
+    desired, _ = start(stage)
+    assert on_trial_after(desired, 1, WELL_NS)
+    assert on_trial_after(desired, WELL_NS + 1, online=False)
+    assert on_trial_after(desired, WELL_NS + 1, well=False)
+    assert not on_trial_after(desired, WELL_NS + 1)
+
+
+def on_trial_after(desired: Desired, *moments_ns: int, online: bool = True, well: bool = True) -> bool:
+    """Whether a configuration has still to prove itself when these moments are over."""
+    for now_ns in moments_ns:
+        desired.watch(now_ns, online=online, well=well)
+    note = json.loads((desired._folder / "note.json").read_bytes())  # noqa: SLF001 - what a start would read
+    return note["trial"] is not None
+
+
+def test_one_that_is_not_well_in_time_is_taken_back(stage: Stage) -> None:
+    """The one before is in force again, and the reason is told: it was not well, although it was connected."""
+    desired, _ = start(stage)
+    desired.receive(order(2, policy={"duplicate_window_s": 8}))
+    desired, _ = start(stage)
+    prove(desired)
+    desired.receive(order(3, broker={"port": 1884}, policy={"duplicate_window_s": 9}))
+    desired, _ = start(stage)
+    desired.watch(1, online=True, well=False)
+    desired.watch(TRIAL_NS, online=True, well=False)
+    assert not restarts(desired)
+    desired.watch(TRIAL_NS + 1, online=True, well=False)
+    assert restarts(desired)
+    desired, config = start(stage)
+    assert config.policy.duplicate_window_s == 8.0
+    assert desired.report() == ConfigVerdict(3, "rolled_back", ("not_well",))
+
+
+def test_a_version_on_trial_never_becomes_the_one_before(stage: Stage) -> None:
+    """A newer one that fails is taken back to the last that was good."""
+    desired, _ = start(stage)
+    for version, value in ((2, 8), (3, 9), (4, 10)):
+        desired.receive(order(version, policy={"duplicate_window_s": value}))
+        desired, _ = start(stage)
+        if version == 2:
+            prove(desired)
+    for now_ns in (1, TRIAL_NS + 1):
+        desired.watch(now_ns, online=True, well=False)
+    assert start(stage)[1].policy.duplicate_window_s == 8.0
+
+
+def test_a_change_of_the_connection_is_remembered_over_a_newer_version(stage: Stage) -> None:
+    """Two changes in turn: the second must be online too, because the first was not yet proved."""
+    desired, _ = start(stage)
+    desired.receive(order(2, broker={"port": 1884}))
+    desired, _ = start(stage)
+    desired.receive(order(3, policy={"duplicate_window_s": 8}))
+    desired, _ = start(stage)
+    assert on_trial_after(desired, 1, WELL_NS + 1, online=False)
+    assert not on_trial_after(desired, WELL_NS + 2)
+
+
+def test_what_was_kept_is_for_the_gate_alone(stage: Stage) -> None:
+    """Nobody else reads or writes the folder."""
+    desired, _ = start(stage)
+    desired.receive(order(2, policy={"duplicate_window_s": 8}))
+    folder = stage.folder / "state" / "desired"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert sorted(path.name for path in folder.iterdir()) == ["current.json", "note.json"]
+
+
+def test_one_for_another_gate_in_the_folder_is_not_in_force(stage: Stage) -> None:
+    """As when a card was put into another gate."""
+    desired, _ = start(stage)
+    desired.receive(order(2, policy={"duplicate_window_s": 8}))
+    (stage.folder / "state" / "desired" / "current.json").write_bytes(order(2, gate="another-gate", policy={"duplicate_window_s": 9}))
+    assert start(stage)[1].policy.duplicate_window_s == 5.0
 
 
 def test_a_full_card_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from device.core import wire
+from device.core.commissioning import token_of
 from device.core.hash_lists import snapshot
 from device.core.trust import KeyUse
 from device.edges.keys.trust_files import PROVINCE_KEYS_LIMIT, Province, Signs, load_province, load_trust
 from device.errors import KeyUnusable
+from provisioning.badges.tokens import token
 from tests.desk import Desk
 
 ISSUED = "2026-11-23T00:00:00Z"
@@ -163,3 +165,13 @@ def test_a_list_of_keys_is_taken_whole_or_not_at_all(tmp_path: Path) -> None:
         load_trust(path, desk.province)
     with pytest.raises(KeyUnusable, match=r"trust\.province names no keys"):
         load_trust(path, Province())
+
+
+def test_a_token_is_signed_by_any_of_the_keys_or_by_none(tmp_path: Path) -> None:
+    """Such as an order that the camera sees."""
+    old, new, other = Desk(), Desk(), Desk()
+    (tmp_path / "orders.pem").write_bytes(pem(old.key) + pem(new.key))
+    province = load_province(tmp_path / "orders.pem")
+    signed = [province.signed(token_of(token("GC1:", {1: "x"}, desk.key, b"1").encode())) for desk in (old, new, other)]
+    assert signed == [True, True, False]
+    assert not Province().signed(token_of(token("GC1:", {1: "x"}, old.key, b"1").encode()))

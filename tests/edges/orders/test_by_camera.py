@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from device import config as configuration
 from device.core import commissioning as claim
 from device.core import wire
+from device.edges.orders.book import BOOK_LIMIT, OrderBook, OrderNote
 from device.edges.orders.by_camera import CERTIFICATE, board_serial, forget
 from device.settings import commissioned
 from provisioning.authority.authority import Authority
-from tests.edges.orders.by_camera_kit import BOARD, GATE, NOW_S, SUITE, Place, make_authority
+from tests.edges.orders.by_camera_kit import BOARD, GATE, NOW_S, SUITE, Place, make_authority, reading
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +183,48 @@ def test_a_board_says_its_number_or_nothing(tmp_path: Path) -> None:
     (tmp_path / "serial-number").write_bytes(b"10000000abcdef01\0")
     assert board_serial(tmp_path / "serial-number") == BOARD
     assert board_serial(tmp_path / "none") == ""
+
+
+def test_the_record_names_the_order_and_how_it_ended(place: Place) -> None:
+    """What was over is expired, all else that does not count is rejected; an order that cannot be read has no number."""
+    bare = {"LANE": None, "DIRECTION": None}
+    cases = [
+        (place.order(ISSUED=NOW_S - 7200, EXPIRES=NOW_S - 1), (bytes(8).hex(), "camera-place", "expired", "expired")),
+        (place.order(SUBJECT="g0000000xx"), (bytes(8).hex(), "camera-place", "rejected", "foreign")),
+        (place.order(**bare, CERTIFICATE=b"x"), (bytes(8).hex(), "camera-certificate", "rejected", "bad_certificate")),
+        (b"GC1:", ("unreadable", None, "rejected", "malformed")),
+        (place.order(ID=b"12345678"), (b"12345678".hex(), "camera-place", "succeeded", None)),
+    ]
+    for payload, expected in cases:
+        place.facts.clear()
+        place.commissioner.submit(payload, reading())
+        (fact,) = place.facts
+        assert isinstance(fact, wire.CommandFate)
+        assert (fact.id, fact.order, fact.state, fact.reason) == expected
+    assert place.commissioner.taken_ns == reading().monotonic_ns
+
+
+def test_used_orders_are_forgotten_a_day_after_they_expired_by_a_known_clock(place: Place) -> None:
+    """Full, the book takes no further one."""
+    book = OrderBook(place.folder / "orders" / "camera")
+    old = OrderNote("f" * 16, "camera-place", "succeeded", NOW_S - 86_401, reported=True)
+    for number in range(BOOK_LIMIT):
+        book.write(replace(old, id=f"f{number:015}"))
+    place.commissioner = place.start()
+    assert place.take(place.order(), trusted=False) == "too_many_orders"
+    assert place.take(place.order()) == "taken"
+    assert len(OrderBook(place.folder / "orders" / "camera")) == 1
+
+
+def test_a_gate_without_a_button_has_no_window(place: Place) -> None:
+    """Nobody could have held it."""
+    place.path.write_text(place.path.read_text().replace("button = { pin = 25, window_s = 60 }", ""))
+    assert not place.start().is_open(1)
+
+
+def test_what_is_kept_is_for_the_gate_alone(place: Place) -> None:
+    """The folder and everything in it."""
+    assert place.take(place.order()) == "taken"
+    folder = place.folder / "commissioned"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
