@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from device.config import GateConfig, parse
+from device.core.credentials.trust import NOBODY, KeyUse, Trust
 from device.core.rules import (
     Calendar,
     HealthRules,
@@ -22,7 +23,6 @@ from device.core.rules import (
     Standing,
     Window,
 )
-from device.core.trust import NOBODY, KeyUse, Trust
 from device.core.types import Assurance, ClockReading, Direction, HealthEvent, Kind, Verdict
 from device.edges.lists.installed import GateList
 from device.errors import KeyUnusable

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from device.core import wire
 from device.core.commissioning import token_of
+from device.core.credentials.trust import KeyUse
 from device.core.hash_lists import snapshot
-from device.core.trust import KeyUse
 from device.edges.keys.trust_files import PROVINCE_KEYS_LIMIT, Province, Signs, load_province, load_trust
 from device.errors import KeyUnusable
 from provisioning.badges.tokens import token

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from device.core import wire
-from device.core.credentials.trust import KeyUse
 from device.core.hash_lists import delta, snapshot
 from device.core.rules import Standing
 from device.core.types import ClockReading
