@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -84,3 +86,21 @@ def test_a_root_that_cannot_be_read_is_an_error_of_the_file(authority: Authority
     """Nothing is said of the certificate then."""
     with pytest.raises(FileNotFoundError):
         check_chain(tmp_path / "none.pem", GATE, KEY.public_key(), chain(authority), NOW_S)
+
+
+@pytest.fixture
+def in_vietnam(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose local time is seven hours ahead."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "ICT-7")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_vietnam")
+def test_the_machine_s_time_zone_plays_no_part(authority: Authority) -> None:
+    """Seconds since 1970 are the same everywhere."""
+    made = chain(authority)
+    check_chain(root_of(authority), GATE, KEY.public_key(), made, made[0].not_valid_after_utc.timestamp())
+    check_chain(root_of(authority), GATE, KEY.public_key(), made, made[0].not_valid_before_utc.timestamp())

@@ -115,6 +115,7 @@ def test_nothing_changed_is_opened(tmp_path: Path, private: OpeningKey) -> None:
             open_sealed(private, base64.b64encode(raw).decode(), INFO)
         raw[place] ^= 0x01
     wrong: list[tuple[OpeningKey, str, bytes]] = [
+        (private, sealed[:8] + "\n" + sealed[8:], INFO),
         (x25519.X25519PrivateKey.generate(), sealed, INFO),
         (ec.generate_private_key(ec.SECP256R1()), sealed, INFO),
         (private, sealed, INFO + b"x"),
@@ -163,3 +164,12 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     """A file that is not there is told with its name."""
     with pytest.raises(KeyUnusable, match=r"province\.pem: .*No such file"):
         HpkeSealer(tmp_path / "province.pem")
+
+
+def test_what_is_wrong_with_a_seal_is_said(tmp_path: Path) -> None:
+    """Whether it is no seal at all, or one that this key does not open."""
+    sealed = HpkeSealer(write_public(tmp_path, KEYS[0].public_key())).seal(PLAIN, INFO)
+    with pytest.raises(SealBroken, match=r"^not base64$"):
+        open_sealed(KEYS[0], sealed + "!", INFO)
+    with pytest.raises(SealBroken, match=r"^cannot be opened with this key and purpose$"):
+        open_sealed(KEYS[1], sealed, INFO)

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.edges.keys.signer import Signer, SigningKey, verify
+from device.edges.keys.signer import Signer, SigningKey, load_certificate, verify
 from device.errors import KeyUnusable
 
 CONTENT = b'{"id":"1","sequence":"7"}'
@@ -46,6 +46,7 @@ def test_a_signature_verifies_under_its_own_key_and_content_only(tmp_path: Path,
     assert signer.algorithm == algorithm
     assert verify(signer.public_key, CONTENT, signature)
     assert not verify(signer.public_key, CONTENT + b" ", signature)
+    assert not verify(signer.public_key, CONTENT, f"{signature[:8]}\n{signature[8:]}")
     for other in (ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()):
         assert not verify(other.public_key(), CONTENT, signature)
     raw = bytearray(base64.b64decode(signature))
@@ -87,5 +88,17 @@ def test_unusable_keys_are_named(tmp_path: Path) -> None:
         Signer(write(tmp_path, P256, b"secret"))
     with pytest.raises(KeyUnusable, match=r"gate\.key: .*needs a P-256"):
         Signer(write(tmp_path, ec.generate_private_key(ec.SECP384R1())))
-    with pytest.raises(KeyUnusable, match=r"gate\.key: .*RSAPrivateKey|this is"):
+    with pytest.raises(KeyUnusable, match=r"gate\.key: .*this is RSA"):
         Signer(write(tmp_path, rsa.generate_private_key(public_exponent=65537, key_size=2048)))
+
+
+def test_a_certificate_is_read_from_its_file_or_named(tmp_path: Path) -> None:
+    """What is in the file is what verifies; a file that is missing or holds none is said with its name."""
+    path = tmp_path / "gate.pem"
+    with pytest.raises(KeyUnusable, match=r"gate\.pem: the certificate to verify with cannot be read: No such file"):
+        load_certificate(path)
+    path.write_bytes(b"rubbish")
+    with pytest.raises(KeyUnusable, match=r"gate\.pem: not a certificate in PEM form"):
+        load_certificate(path)
+    path.write_bytes(certificate(P256).public_bytes(serialization.Encoding.PEM))
+    assert verify(load_certificate(path), CONTENT, Signer(write(tmp_path, P256)).sign(CONTENT))

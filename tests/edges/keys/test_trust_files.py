@@ -64,7 +64,7 @@ def test_a_key_signs_only_what_stands_before_it(tmp_path: Path) -> None:
     path.write_bytes(b"signs: orders\n" + pem(orders.key))
     assert not load_province(path, Signs.LISTS).known
     path.write_bytes(b"signs: everything\n" + pem(orders.key))
-    with pytest.raises(KeyUnusable, match="'everything' is not known; orders or lists is"):
+    with pytest.raises(KeyUnusable, match=r"province\.pem: signs: 'everything' is not known; orders or lists is"):
         load_province(path)
 
 
@@ -142,6 +142,10 @@ def test_a_list_of_keys_is_taken_as_it_was_signed(tmp_path: Path) -> None:
     trust = load_trust(path, desk.province)
     assert (trust.version, trust.expires_s) == (4, wire.seconds_of("2027-01-01T00:00:00Z"))
     assert len(trust.named(KeyUse.BADGES, b"\x01")) == 2
+    first, second = trust.named(KeyUse.BADGES, b"\x01")
+    ends_s = wire.seconds_of("2027-11-23T00:00:00Z")
+    assert (first.not_before_s, first.not_after_s) == (wire.seconds_of(ISSUED), ends_s)
+    assert (second.not_before_s, second.not_after_s) == (wire.seconds_of("2026-12-01T00:00:00Z"), ends_s)
     assert len(trust.named(KeyUse.HEALTH, b"\xaa\xbb")) == 1
     assert trust.named(KeyUse.HEALTH, b"\x01") == ()
 
