@@ -33,7 +33,7 @@ def complaint(folder: Path, text: str) -> str:
 
 
 def test_the_smallest_configuration_is_a_gate_and_a_key(tmp_path: Path) -> None:
-    """Everything else has a default."""
+    """Everything else has a default that works."""
     config = loaded(tmp_path, GOOD)
     assert config.gate.direction == "in"
     assert config.broker is None
@@ -55,7 +55,7 @@ def test_a_credential_is_where_the_service_manager_puts_it(tmp_path: Path, monke
 
 
 def test_relative_paths_are_meant_from_the_folder_of_the_file(tmp_path: Path) -> None:
-    """Wherever the daemon was started."""
+    """Where the daemon was started plays no part."""
     config = loaded(tmp_path, GOOD + '[camera]\nsource = "folder:frames"\n')
     assert config.privacy.site_key == tmp_path / "site.key"
     assert config.camera.source == f"folder:{tmp_path / 'frames'}"
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_named_by_file_and_key(tmp_path: Path, text: str, named
 
 
 def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
-    """Not one in each attempt."""
+    """A technician mends all of them in one go, and does not meet one in each attempt."""
     message = complaint(tmp_path, GOOD.replace("gate-1", "X") + "[journal]\nmax_rows = 1\n[policy]\nnope = 1\n")
     assert all(key in message for key in ("gate.id", "journal.max_rows", "policy.nope"))
 
@@ -114,7 +114,7 @@ def test_a_file_that_is_missing_or_no_text_is_named(tmp_path: Path) -> None:
 
 
 def test_a_configuration_cannot_be_changed() -> None:
-    """Frozen, in all its sections."""
+    """It is frozen, in all its sections."""
     config = parse({"gate": {"id": "abc", "site": "xyz"}, "privacy": {"site_key": "k"}}, "x")
     with pytest.raises(ValueError, match="frozen"):
         config.gate.id = "other"  # type: ignore[misc]  # the point of the test

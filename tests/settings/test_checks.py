@@ -89,7 +89,7 @@ def test_a_good_gate_passes(folder: Path) -> None:
 )
 @pytest.mark.parametrize("content", [None, b"", b"\xff\x00nonsense"])
 def test_a_missing_empty_or_foreign_file_is_named_by_its_key(folder: Path, name: str, key: str, content: bytes | None) -> None:
-    """With the path of the file."""
+    """The path of the file stands beside the key that names it."""
     path = folder / name
     path.unlink() if content is None else path.write_bytes(content)
     assert f"gate.toml: {key}: {path}" in complaint(config(folder))
@@ -107,7 +107,7 @@ def test_a_certificate_of_another_gate_is_refused(folder: Path) -> None:
 
 
 def test_every_problem_is_named_at_once(folder: Path) -> None:
-    """Not one in each attempt."""
+    """A technician mends all of them in one go, and does not meet one in each attempt."""
     (folder / "site.key").unlink()
     (folder / "ca.pem").unlink()
     (folder / "frames").rmdir()

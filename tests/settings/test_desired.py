@@ -333,7 +333,7 @@ def test_one_for_another_gate_in_the_folder_is_not_in_force(stage: Stage) -> Non
 
 
 def test_a_full_card_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And says so."""
+    """The province hears that the card is full, and the same version counts later."""
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -347,14 +347,14 @@ def test_a_full_card_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPat
 
 
 def test_without_the_province_nothing_is_desired(tmp_path: Path) -> None:
-    """The file alone counts."""
+    """A gate that knows no province runs by its file alone."""
     assert open_desired(Stage(tmp_path / "gate", "folder:none").config_path) is None
 
 
 @given(payload=st.binary(max_size=300))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_no_bytes_change_anything(stage: Stage, payload: bytes) -> None:
-    """Or raise anything."""
+    """No bytes from the broker raise anything, or have the gate start again."""
     desired, _ = start(stage)
     assert desired.receive(payload).status == "rejected"
     assert not restarts(desired)

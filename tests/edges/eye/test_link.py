@@ -104,7 +104,7 @@ def heard(link: EyeLink) -> list[Message]:
 
 
 def test_messages_come_in_order(link: EyeLink, peers: Callable[[], Peer]) -> None:
-    """One for each call."""
+    """Each call gives one message, in the order in which they were said."""
     peers().say(HELLO, BEAT, SIGHTING, Glimpse(frame=2, taken_ns=4))
     assert heard(link) == [HELLO, BEAT, SIGHTING, Glimpse(frame=2, taken_ns=4)]
 
@@ -265,7 +265,7 @@ def test_a_stranger_does_not_push_out_the_eye(link: EyeLink, peers: Callable[[],
 
 
 def test_the_socket_is_for_its_owner_alone(link: EyeLink, tmp_path: Path) -> None:
-    """Mode 0600."""
+    """The socket of the gate's own eye has mode 0600."""
     assert stat.S_IMODE((tmp_path / "eye.sock").stat().st_mode) == 0o600
     assert link.stats()["connected"] is False
 
@@ -299,7 +299,7 @@ def test_a_path_that_is_too_long_for_a_socket_is_refused_with_its_key(tmp_path: 
 
 @pytest.mark.parametrize("where", ["file", "link"])
 def test_a_path_that_is_taken_by_something_else_is_refused_and_left_alone(tmp_path: Path, clock: FakeClock, where: str) -> None:
-    """Only a socket is removed."""
+    """Only a socket that somebody left behind is removed."""
     taken = tmp_path / "eye.sock"
     (tmp_path / "kept").write_text("kept")
     if where == "file":
@@ -319,7 +319,7 @@ def test_a_folder_that_cannot_be_made_is_refused_with_its_key(tmp_path: Path, cl
 
 
 def test_a_socket_named_by_the_configuration_has_no_eye_started(tmp_path: Path, clock: FakeClock, peers: Callable[[], Peer]) -> None:
-    """It is run separately."""
+    """An eye that is run separately is awaited, and none is started."""
     marker = tmp_path / "started"
     link = EyeLink(configured(tmp_path, socket=str(tmp_path / "eye.sock")), clock, ["touch", str(marker)])
     peers().say(BEAT)

@@ -40,7 +40,7 @@ def root_of(authority: Authority) -> Path:
 
 
 def test_a_certificate_of_the_province_for_this_gate_and_key_is_good(authority: Authority) -> None:
-    """By the root in a file, or by roots at hand."""
+    """The root may come in a file, or as a certificate at hand."""
     check_chain(root_of(authority), GATE, KEY.public_key(), chain(authority), NOW_S)
     roots = x509.load_pem_x509_certificates(root_of(authority).read_bytes())
     check_chain_to(roots, GATE, KEY.public_key(), chain(authority), NOW_S)

@@ -151,7 +151,7 @@ def test_a_list_of_keys_is_taken_as_it_was_signed(tmp_path: Path) -> None:
 
 
 def test_a_list_of_keys_is_taken_whole_or_not_at_all(tmp_path: Path) -> None:
-    """And the entry that is wrong is named, without its content."""
+    """The entry that is wrong is named by its number, without its content."""
     desk, good = Desk(), entry(ed25519.Ed25519PrivateKey.generate())
     path = tmp_path / "keys.json"
     cases = {

@@ -141,7 +141,7 @@ def line(tmp_path: Path) -> Iterator[Line]:
 
 
 def test_a_list_comes_in_parts_and_is_in_force_when_all_are_there(line: Line) -> None:
-    """And then only: each part is asked for by itself."""
+    """Each part is asked for by itself, and before the last one no list is in force."""
     line.offer(made(10_000, 1))
     line.until(lambda: line.applied(1))
     members = line.one.members
@@ -318,7 +318,7 @@ def test_an_empty_list_comes_too(line: Line) -> None:
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_list_comes_over_https_and_goes_on_where_it_broke_off(tmp_path: Path, ranges: bool) -> None:  # noqa: FBT001 - a parameter of the case
-    """With a server that knows ranges each byte is fetched once; with another one it begins again."""
+    """A server that knows ranges sends each byte once; another one begins again."""
     blobs: dict[str, bytes] = {}
     with shelf(tmp_path, blobs, [50_000, 70_000, 0], ranges=ranges) as (url, ca):
         context = ssl.create_default_context(cafile=str(ca))
@@ -341,7 +341,7 @@ def test_a_list_comes_over_https_and_goes_on_where_it_broke_off(tmp_path: Path, 
 
 
 def test_https_of_another_authority_is_refused(tmp_path: Path) -> None:
-    """Nothing is fetched from it."""
+    """No byte is fetched from a server whose authority is not known."""
     blobs: dict[str, bytes] = {}
     with shelf(tmp_path, blobs, []) as (url, _):
         offered = made(10, 1, url=url)
@@ -354,13 +354,13 @@ def test_https_of_another_authority_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_would_be_too_large_is_not_made() -> None:
-    """A gate would refuse it."""
+    """A gate would refuse it, so the province is told before it is signed."""
     with pytest.raises(ValueError, match="name fewer older versions"):
         made(10, 99, {version: snapshot(people(version)) for version in range(1, 40)})
 
 
 def test_topics_of_parts_stay_in_their_tree() -> None:
-    """And are read back."""
+    """The topic of a part lies under its gate, and what it names is read back."""
     topic = wire.parse_topic(wire.part(GATE, "ab" * 32, 17))
     assert topic is not None
     assert (topic.gate, topic.kind, topic.name) == (GATE, "part", "ab" * 16 + "-17")

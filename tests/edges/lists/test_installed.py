@@ -77,7 +77,7 @@ def test_an_empty_list_is_a_list(tmp_path: Path) -> None:
     [(-5, Standing.FRESH), (0, Standing.FRESH), (24, Standing.AGEING), (168, Standing.STALE), (30 * 24, Standing.EXPIRED)],
 )
 def test_the_ladder_of_ages(tmp_path: Path, after_h: float, standing: Standing) -> None:
-    """By the date that was signed; without the time a list counts as stale."""
+    """A list ages by the date that was signed; without the time it counts as stale."""
     one = a_list(tmp_path)
     assert one.standing(reading(after_h)) is Standing.MISSING
     install(one, Desk(), ANNA)
@@ -153,7 +153,7 @@ def test_a_full_card_leaves_the_old_list_in_force(tmp_path: Path, monkeypatch: p
 
 
 def test_a_change_is_made_of_the_list_in_force(tmp_path: Path) -> None:
-    """Without holding both in memory."""
+    """The new list is made of the old one without holding both in memory."""
     desk, one = Desk(), a_list(tmp_path)
     install(one, desk, ANNA)
     old, new = snapshot([ANNA]), snapshot([BERTA])

@@ -56,7 +56,7 @@ def test_memory_and_message_are_bounded(log: logging.Logger) -> None:
 
 
 def test_no_more_lines_are_kept_than_fit(log: logging.Logger) -> None:
-    """The oldest go."""
+    """Of more than 500 lines the oldest go."""
     for number in range(LINES + 1):
         log.info("%d", number)
     lines = ring(log).text(2 * LINES).split("\n")

@@ -59,7 +59,7 @@ def test_a_site_brings_its_key_sealed_to_the_gate(place: Place) -> None:
 
 
 def test_an_expired_gate_takes_a_certificate_for_its_own_key(place: Place) -> None:
-    """With a clock or without: it has been away for long."""
+    """It has been away for long, so it takes one without knowing the time too."""
     assert place.take(place.order(LANE=None, DIRECTION=None, CERTIFICATE=place.fresh()), trusted=False) == "taken"
     broker = commissioned.load(place.path).broker
     assert broker is not None
@@ -107,7 +107,7 @@ def bad_orders(place: Place) -> dict[str, tuple[bytes, str]]:
 
 
 def test_what_does_not_count_is_refused_recorded_and_changes_nothing(place: Place) -> None:
-    """Each by its reason."""
+    """Every refusal has the reason that tells a technician what to mend."""
     before = commissioned.load(place.path)
     for name, (payload, reason) in bad_orders(place).items():
         assert (name, place.take(payload)) == (name, reason)
@@ -155,7 +155,7 @@ def test_without_the_time_only_what_is_certainly_over_is_refused(place: Place) -
 
 
 def test_a_full_disk_refuses_and_the_same_order_counts_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing was used up."""
+    """An order that could not be kept is not used up."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -217,7 +217,7 @@ def test_used_orders_are_forgotten_a_day_after_they_expired_by_a_known_clock(pla
 
 
 def test_a_gate_without_a_button_has_no_window(place: Place) -> None:
-    """Nobody could have held it."""
+    """Nobody could have held a button, so nobody opened the window."""
     place.path.write_text(place.path.read_text().replace("button = { pin = 25, window_s = 60 }", ""))
     assert not place.start().is_open(1)
 

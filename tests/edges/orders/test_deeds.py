@@ -146,7 +146,7 @@ def test_a_gate_that_is_to_show_itself_lets_nobody_pass(machine: Machine) -> Non
 
 
 def test_the_door_is_opened_once(machine: Machine) -> None:
-    """And no sign is shown, because nobody was judged."""
+    """No sign is shown with it, because nobody was judged."""
     assert do(machine, Order.OPEN) == Done()
     assert machine.done == [("open",)]
 
@@ -159,7 +159,7 @@ def test_what_is_wrong_with_the_gate_is_told_by_its_codes(machine: Machine) -> N
 
 
 def test_a_restart_is_ended_by_the_next_start(machine: Machine) -> None:
-    """Until then it goes on."""
+    """Until the program starts again the order is still being carried out."""
     assert do(machine, Order.RESTART) == Done(later=True)
     assert machine.done == [("stop",)]
 
@@ -289,7 +289,7 @@ def test_a_package_is_handed_in_with_its_signature(depot: Depot) -> None:
 
 
 def test_another_package_than_the_one_that_was_named_is_not_kept(depot: Depot) -> None:
-    """By its digest."""
+    """A package is told by its digest, and one with another digest is removed."""
     assert depot.update(digest="0" * 64) == Done("wrong_digest", "the package is another one", failed=True)
     assert depot.handed_in == {}
 

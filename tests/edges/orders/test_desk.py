@@ -86,7 +86,7 @@ def scene(tmp_path: Path) -> Scene:
 
 
 def test_an_order_is_carried_out_and_its_result_is_said_and_recorded(scene: Scene) -> None:
-    """Once."""
+    """One order is one opening, one answer and one fact in the record."""
     assert scene.take(order()) is None
     assert scene.opened == ["c-1"]
     assert scene.said() == [("c-1", "succeeded", None)]
@@ -94,7 +94,7 @@ def test_an_order_is_carried_out_and_its_result_is_said_and_recorded(scene: Scen
 
 
 def test_a_hundred_times_the_same_order_is_one_opening_and_a_hundred_answers(scene: Scene) -> None:
-    """Also after a restart in between, and with one record of it."""
+    """A restart in between changes nothing, and the record names the order once."""
     for number in range(100):
         assert scene.take(order()) is None
         assert scene.said() == [("c-1", "succeeded", None)]
@@ -130,7 +130,7 @@ def test_a_hundred_times_the_same_order_is_one_opening_and_a_hundred_answers(sce
     ],
 )
 def test_whatever_does_not_count_moves_nothing_and_leaves_no_line(scene: Scene, payload: bytes, now: ClockReading, reason: str) -> None:
-    """With its reason."""
+    """Every refusal has a reason of its own, and is for the caller to say."""
     assert scene.take(payload, now=now) == reason
     assert (scene.opened, scene.said(), scene.facts, list(scene.folder.iterdir())) == ([], [], [], [])
 
@@ -142,12 +142,12 @@ def test_a_retained_order_is_refused_however_good_it_is(scene: Scene) -> None:
 
 
 def test_without_the_key_of_the_province_nothing_is_carried_out(tmp_path: Path) -> None:
-    """Not even what some other key has signed."""
+    """A gate that knows no province takes no order, whoever signed it."""
     assert Scene(tmp_path, Province()).take(order()) == "not_enabled"
 
 
 def test_an_order_keeps_its_life_to_the_last_moment(scene: Scene) -> None:
-    """By the clock at its worst."""
+    """An order counts until it expires by the clock at its worst: half a minute for a door, a day for upkeep."""
     assert scene.take(order(), now=at(19.9)) is None
     assert LIFE_S[Order.OPEN] == 30
     assert scene.take(order("c-2", "restart", life_s=86_400), "c-2", at(80_000)) is None
@@ -195,7 +195,7 @@ def test_a_restart_is_ended_by_the_start(scene: Scene) -> None:
 
 
 def test_an_order_that_goes_on_is_ended_from_another_thread(scene: Scene) -> None:
-    """And once."""
+    """Its first end counts, and a second one changes nothing."""
     assert scene.take(order(order="update")) is None
     scene.desk.finish("c-1", Done("not_fetched", failed=True))
     scene.desk.finish("c-1", Done("handed_in"))
@@ -214,7 +214,7 @@ def test_what_could_not_be_noted_is_not_begun(scene: Scene, monkeypatch: pytest.
 
 
 def test_a_result_that_cannot_be_noted_is_said_all_the_same(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And told as interrupted after the next start: never carried out again."""
+    """After the next start it is told as interrupted, and it is never carried out again."""
     whole = OrderBook.write
     calls: list[OrderNote] = []
 
@@ -236,7 +236,7 @@ def test_a_result_that_cannot_be_noted_is_said_all_the_same(scene: Scene, monkey
 
 
 def test_a_result_that_is_not_durable_in_the_record_is_told_again(scene: Scene) -> None:
-    """At the next start."""
+    """Each start tells it again until the record has it."""
     scene.durable = False
     scene.take(order())
     scene.durable = True
@@ -310,7 +310,7 @@ def test_the_book_is_bounded_and_forgets_what_is_long_over(scene: Scene, monkeyp
 @given(payload=st.binary(max_size=400), name=st.from_regex(r"[a-z0-9-]{1,64}", fullmatch=True))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_move_anything(scene: Scene, payload: bytes, name: str) -> None:
-    """Or raise anything."""
+    """No bytes under any name raise anything, or open the door."""
     assert scene.take(payload, name) == "malformed"
 
 

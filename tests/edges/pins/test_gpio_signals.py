@@ -199,7 +199,7 @@ def test_the_relay_holds_its_pulse_apart_from_the_lamps(bench: Bench) -> None:
 
 
 def test_without_a_relay_opening_the_door_is_harmless(bench: Bench) -> None:
-    """A gate that only shows."""
+    """A gate that only shows its answer has nothing to open."""
     signals = bench.build(relay=None)
     signals.open_door()
     bench.play(1_000)

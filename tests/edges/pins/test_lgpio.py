@@ -154,7 +154,7 @@ def test_lgpio_works_in_the_runtime_folder_and_the_process_stays_where_it_was(
 
 
 def test_a_runtime_folder_that_is_missing_is_named(lgpio: FakeLgpio, tmp_path: Path) -> None:
-    """Not a traceback about a FIFO of a strange name."""
+    """A technician reads the folder's name, and no traceback about a FIFO of a strange name."""
     with pytest.raises(PinsUnusable, match=r"FIFO in .*nowhere"):
         Pins(section(pin_factory="lgpio"), tmp_path / "nowhere")
     assert lgpio.open_chips == []
