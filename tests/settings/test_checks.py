@@ -15,6 +15,8 @@ from cryptography.x509.oid import NameOID
 
 from device.config import GateConfig, parse
 from device.errors import ConfigError
+from device.laptop import VIDEO_IS_NOT_HERE
+from device.settings import checks
 from device.settings.checks import check_files, check_needed
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -103,7 +105,9 @@ def test_a_key_of_another_certificate_is_refused(folder: Path) -> None:
 
 def test_a_certificate_of_another_gate_is_refused(folder: Path) -> None:
     """Its common name is the gate's id."""
-    assert "its common name is gate-1, but gate.id is gate-2" in complaint(config(folder, gate={"id": "gate-2"}))
+    path = folder / "gate.pem"
+    expected = f"gate.toml: broker.cert: {path}: its common name is gate-1, but gate.id is gate-2"
+    assert expected == complaint(config(folder, gate={"id": "gate-2"}))
 
 
 def test_every_problem_is_named_at_once(folder: Path) -> None:
@@ -111,8 +115,8 @@ def test_every_problem_is_named_at_once(folder: Path) -> None:
     (folder / "site.key").unlink()
     (folder / "ca.pem").unlink()
     (folder / "frames").rmdir()
-    message = complaint(config(folder))
-    assert all(key in message for key in ("privacy.site_key", "broker.ca", "camera.source"))
+    lines = complaint(config(folder)).split("\n")
+    assert [line.split(": ")[:2] for line in lines] == [["gate.toml", key] for key in ("privacy.site_key", "broker.ca", "camera.source")]
 
 
 def test_a_list_that_is_not_there_yet_is_no_mistake(folder: Path) -> None:
@@ -126,7 +130,8 @@ def test_lists_and_signed_codes_need_somebody_to_vouch_for_them(folder: Path) ->
     """Named by the key that is missing."""
     assert "trust.province: is needed for policy.lists" in complaint(config(folder, trust={"province": None}))
     (folder / "orders.pem").write_bytes(b"signs: orders\n" + (folder / "orders.pem").read_bytes())
-    assert "no key in it signs lists" in complaint(config(folder))
+    path = folder / "orders.pem"
+    assert complaint(config(folder)) == f"gate.toml: trust.province: {path}: no key in it signs lists, so none of policy.lists counts"
     assert "trust.keys: is needed for site_badge" in complaint(config(folder, policy={"accept": ["site_badge"]}))
 
 
@@ -178,3 +183,10 @@ def test_a_certificate_without_a_name_is_named(folder: Path) -> None:
     builder = x509.CertificateBuilder(nobody, nobody, key.public_key(), 1, START, START + timedelta(days=1))
     (folder / "gate.pem").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     assert "its common name is missing, but gate.id is gate-1" in complaint(config(folder))
+
+
+def test_a_gate_without_what_plays_videos_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A laptop plays one; the package of a gate does not have it."""
+    monkeypatch.setattr(checks, "is_here", lambda _: False)
+    assert complaint(config(folder, camera={"source": "video:none.mp4"})) == f"gate.toml: camera.source: {VIDEO_IS_NOT_HERE}"
+    check_files(config(folder), "gate.toml")

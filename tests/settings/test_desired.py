@@ -97,13 +97,17 @@ def test_the_same_again_changes_nothing(stage: Stage) -> None:
         (order(3, broker={"host": "broker.example"}), "invalid"),
     ],
 )
-def test_what_may_not_be_is_refused_and_the_one_in_force_stays(stage: Stage, payload: bytes, reason: str) -> None:
+def test_what_may_not_be_is_refused_and_the_one_in_force_stays(
+    stage: Stage, payload: bytes, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Validated whole before anything is touched: also that TLS is not taken away."""
     desired, _ = start(stage)
     desired.receive(order(2, policy={"duplicate_window_s": 8}))
     desired, _ = start(stage)
     prove(desired)
+    caplog.clear()
     verdict = desired.receive(payload)
+    assert ("with the desired configuration: " in caplog.text) == (reason == "invalid")
     assert (verdict.status, verdict.errors) == ("rejected", (reason,))
     assert not restarts(desired)
     assert start(stage)[1].policy.duplicate_window_s == 8.0
@@ -313,6 +317,35 @@ def test_a_change_of_the_connection_is_remembered_over_a_newer_version(stage: St
     desired, _ = start(stage)
     assert on_trial_after(desired, 1, WELL_NS + 1, online=False)
     assert not on_trial_after(desired, WELL_NS + 2)
+
+
+def test_a_connection_that_has_proved_itself_is_not_asked_for_again(stage: Stage) -> None:
+    """A later change of the policy is kept offline too."""
+    desired, _ = start(stage)
+    desired.receive(order(2, broker={"port": 1884}))
+    desired, _ = start(stage)
+    prove(desired)
+    desired.receive(order(3, policy={"duplicate_window_s": 8}))
+    desired, _ = start(stage)
+    assert not on_trial_after(desired, 1, WELL_NS + 1, online=False)
+
+
+def test_one_that_cannot_be_taken_back_is_said(stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A full card has the gate start again with the same configuration, and its log says why."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    desired, _ = start(stage)
+    desired.receive(order(2, policy={"duplicate_window_s": 8}))
+    desired, _ = start(stage)
+    desired.watch(1, online=True, well=False)
+    monkeypatch.setattr(module, "replace_durably", full)
+    desired.watch(TRIAL_NS + 1, online=True, well=False)
+    assert caplog.messages[-2:] == [
+        "configuration 2 is taken back: not_well",
+        "that it is taken back cannot be noted: [Errno 28] No space left on device",
+    ]
 
 
 def test_what_was_kept_is_for_the_gate_alone(stage: Stage) -> None:

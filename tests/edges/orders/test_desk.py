@@ -85,9 +85,11 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path)
 
 
-def test_an_order_is_carried_out_and_its_result_is_said_and_recorded(scene: Scene) -> None:
+def test_an_order_is_carried_out_and_its_result_is_said_and_recorded(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """One order is one opening, one answer and one fact in the record."""
+    caplog.set_level("INFO")
     assert scene.take(order()) is None
+    assert caplog.messages == ["order c-1: open"]
     assert scene.opened == ["c-1"]
     assert scene.said() == [("c-1", "succeeded", None)]
     assert scene.facts == [wire.CommandFate(id="c-1", order="open", state="succeeded")]
@@ -197,9 +199,12 @@ def test_a_restart_is_ended_by_the_start(scene: Scene) -> None:
 def test_an_order_that_goes_on_is_ended_from_another_thread(scene: Scene) -> None:
     """Its first end counts, and a second one changes nothing."""
     assert scene.take(order(order="update")) is None
-    scene.desk.finish("c-1", Done("not_fetched", failed=True))
+    scene.desk.finish("c-1", Done("not_fetched", "no such host", failed=True))
     scene.desk.finish("c-1", Done("handed_in"))
-    assert scene.said() == [("c-1", "executing", None), ("c-1", "failed", "not_fetched")]
+    begun, ended = scene.desk.answers(at())
+    assert (begun.state, begun.reason, begun.detail) == ("executing", None, None)
+    assert (ended.state, ended.reason, ended.detail) == ("failed", "not_fetched", "no such host")
+    assert scene.said() == []
 
 
 def test_what_could_not_be_noted_is_not_begun(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +218,9 @@ def test_what_could_not_be_noted_is_not_begun(scene: Scene, monkeypatch: pytest.
     assert scene.opened == []
 
 
-def test_a_result_that_cannot_be_noted_is_said_all_the_same(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_cannot_be_noted_is_said_all_the_same(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """After the next start it is told as interrupted, and it is never carried out again."""
     whole = OrderBook.write
     calls: list[OrderNote] = []
@@ -228,6 +235,10 @@ def test_a_result_that_cannot_be_noted_is_said_all_the_same(scene: Scene, monkey
         patch.setattr(OrderBook, "write", full)
         assert scene.take(order()) is None
         assert scene.said() == [("c-1", "succeeded", None)]
+    assert [message.partition(": ")[::2] for message in caplog.messages] == [
+        ("how order c-1 ended cannot be noted", "No space left on device"),
+        ("that order c-1 was told cannot be noted, so it may be told again", "[Errno 28] No space left on device"),
+    ]
     scene.begin()
     scene.desk.wake(at())
     assert scene.take(order()) is None
@@ -263,6 +274,7 @@ def test_wrong_arguments_and_failing_parts_are_failures(scene: Scene, fail: str,
     (state,) = scene.desk.answers(at(3))
     assert (state.id, state.state, state.reason, state.detail) == ("c-1", "failed", reason, detail)
     assert state.time == wire.time_text(at(3).wall_ns - 3 * 10**9)
+    assert scene.facts == [wire.CommandFate(id="c-1", order="open", state="failed", reason=reason)]
     assert scene.take(order("c-2"), "c-2") is None
     assert scene.said() == [("c-2", "succeeded", None)]
     assert scene.desk.carried_out == 2
