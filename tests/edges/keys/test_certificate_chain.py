@@ -12,7 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.edges.keys.certificate_chain import BadChain, check_chain, check_chain_to
-from provisioning.authority.authority import Authority, Purpose, leaf, make
+from provisioning.authority.authority import Authority
+from provisioning.authority.certificates import leaf
+from provisioning.authority.creation import make
+from provisioning.authority.keys import Purpose
 
 GATE = "g4k7m2xp9a"
 PHRASE = "ba bon nam sau"
@@ -31,7 +34,7 @@ def chain(authority: Authority, name: str = GATE, days: tuple[int, int] = (-1, 3
     """A gate's certificate for some days around now, and the one that issued it."""
     issuer = authority.certificate(Purpose.GATES)
     valid = (NOW + timedelta(days=days[0]), NOW + timedelta(days=days[1]))
-    return [leaf(name, KEY.public_key(), issuer, authority.key(Purpose.GATES, PHRASE), valid), issuer]
+    return [leaf(name, KEY.public_key(), issuer, authority.issuer_key(Purpose.GATES, PHRASE), valid), issuer]
 
 
 def root_of(authority: Authority) -> Path:

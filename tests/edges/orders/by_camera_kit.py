@@ -16,7 +16,10 @@ from device.core import wire
 from device.core.types import ClockReading
 from device.edges.orders.book import OrderBook
 from device.edges.orders.by_camera import Commissioner, Surroundings
-from provisioning.authority.authority import Authority, Purpose, leaf, make
+from provisioning.authority.authority import Authority
+from provisioning.authority.certificates import leaf
+from provisioning.authority.creation import make
+from provisioning.authority.keys import Purpose
 from provisioning.badges.tokens import token
 from tests.desk import Desk
 
@@ -88,7 +91,7 @@ key = "gate.key"
     def made(self, start: datetime, end: datetime, name: str = GATE, key: ec.EllipticCurvePrivateKey | None = None) -> x509.Certificate:
         """A certificate."""
         public = (key or self.key).public_key()
-        return leaf(name, public, self.authority.certificate(Purpose.GATES), self.authority.key(Purpose.GATES, PHRASE), (start, end))
+        return leaf(name, public, self.authority.certificate(Purpose.GATES), self.authority.issuer_key(Purpose.GATES, PHRASE), (start, end))
 
     def fresh(self, name: str = GATE, key: ec.EllipticCurvePrivateKey | None = None) -> bytes:
         """A new certificate in DER."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from provisioning.badges.batch import revoke
 from provisioning.broker import mosquitto
 from provisioning.cli import main
 from provisioning.registry.tables import Badge, Gate, GateState
-from tests.edges.lists.test_fetch import HOUR_NS, Clock, until
+from tests.edges.lists.test_fetch import HOUR_NS, LIMIT_S, Clock
 from tests.provisioning.broker.clients import Client
 from tests.provisioning.broker.clients import gate as at_broker
 from tests.provisioning.enrolment_kit import PHRASE, Province, province, run
@@ -86,6 +87,7 @@ def test_a_revoked_badge_reaches_the_gate(town: Province, tmp_path: Path, capsys
     assert publish(town, gate, capsys) == {"name": "revoked", "version": 1, "count": 1, "gates": [gate.id]}
 
     held: dict[str, bytes] = {}
+    told: queue.SimpleQueue[wire.AuditFact] = queue.SimpleQueue()
     one = GateList("revoked", tmp_path / "lists", ageing_ns=24 * HOUR_NS, stale_ns=168 * HOUR_NS)
     known = load_province(town.authority.folder / "public" / "province.pem", Signs.LISTS)
 
@@ -93,7 +95,7 @@ def test_a_revoked_badge_reaches_the_gate(town: Province, tmp_path: Path, capsys
         if asked.wanted and asked.topic in held:
             fetcher.arrived(asked.topic.rpartition("/")[2], held[asked.topic])
 
-    fetcher = ListFetcher(gate.id, {"revoked": one}, known, Now(), ask=ask, tell=lambda _: None)
+    fetcher = ListFetcher(gate.id, {"revoked": one}, known, Now(), ask=ask, tell=told.put)
     fetcher.start()
     before = 0
     try:
@@ -106,7 +108,9 @@ def test_a_revoked_badge_reaches_the_gate(town: Province, tmp_path: Path, capsys
             held.update(retained(town, gate))
             fetcher.online(connected=True)
             fetcher.announced(gate.id, "revoked", held[wire.down(gate.id, "list", "revoked")])
-            until(lambda version=version: one.manifest is not None and one.manifest.version == version)  # type: ignore[misc] # a default binds the loop's value
+            assert told.get(timeout=LIMIT_S) == wire.ListFate(name="revoked", version=version, status="applied")
+            assert one.manifest is not None
+            assert one.manifest.version == version
             assert one.members is not None
             assert len(one.members) == count
             for number in (0, 1, 200, 201, 299):
