@@ -100,7 +100,8 @@ def test_a_missing_empty_or_foreign_file_is_named_by_its_key(folder: Path, name:
 def test_a_key_of_another_certificate_is_refused(folder: Path) -> None:
     """The broker would refuse it later, and nobody would know why."""
     (folder / "gate.key").write_bytes(pem(ec.generate_private_key(ec.SECP256R1())))
-    assert "broker.key" in complaint(config(folder))
+    names = {name: folder / name for name in ("gate.key", "gate.pem")}
+    assert complaint(config(folder)) == f"gate.toml: broker.key: {names['gate.key']}: is not the key of the certificate {names['gate.pem']}"
 
 
 def test_a_certificate_of_another_gate_is_refused(folder: Path) -> None:

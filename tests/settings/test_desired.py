@@ -348,6 +348,38 @@ def test_one_that_cannot_be_taken_back_is_said(stage: Stage, monkeypatch: pytest
     ]
 
 
+def test_what_may_not_be_changed_is_not_in_force_whoever_kept_it(stage: Stage) -> None:
+    """A gate of an older version may have kept what this one refuses: it is taken back at the start."""
+    desired, _ = start(stage)
+    desired.receive(order(2, policy={"duplicate_window_s": 8}))
+    bad = order(2, policy={"duplicate_window_s": 8}, eye={"cpu_share": 0.1})
+    (stage.folder / "state" / "desired" / "current.json").write_bytes(bad)
+    desired, config = start(stage)
+    assert (config.policy.duplicate_window_s, config.eye.cpu_share) == (5.0, 0.6)
+    assert desired.report() == ConfigVerdict(2, "rolled_back", ("unusable",))
+
+
+def test_a_damaged_note_without_a_configuration_is_a_fresh_beginning(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is known then, and the first version that comes is taken."""
+    folder = stage.folder / "state" / "desired"
+    folder.mkdir(parents=True)
+    (folder / "note.json").write_bytes(b"?")
+    desired, config = start(stage)
+    assert "what was noted about desired configurations cannot be read: ValidationError" in caplog.messages
+    assert (config.policy.duplicate_window_s, desired.report()) == (5.0, None)
+    assert desired.receive(order(1, policy={"duplicate_window_s": 8})) == ConfigVerdict(1, "applied", ())
+
+
+def test_the_log_names_the_version_on_trial_and_when_it_is_good(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever looks for the day from which a gate behaved otherwise finds it there."""
+    caplog.set_level("INFO")
+    desired, _ = start(stage)
+    desired.receive(order(2, policy={"duplicate_window_s": 8}))
+    desired, _ = start(stage)
+    prove(desired)
+    assert caplog.messages == ["configuration 2 is on trial", "configuration 2 is good"]
+
+
 def test_what_was_kept_is_for_the_gate_alone(stage: Stage) -> None:
     """Nobody else reads or writes the folder."""
     desired, _ = start(stage)
@@ -365,7 +397,7 @@ def test_one_for_another_gate_in_the_folder_is_not_in_force(stage: Stage) -> Non
     assert start(stage)[1].policy.duplicate_window_s == 5.0
 
 
-def test_a_full_card_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_card_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """The province hears that the card is full, and the same version counts later."""
 
     def full(*_: object, **__: object) -> None:
@@ -375,6 +407,7 @@ def test_a_full_card_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr(module, "replace_durably", full)
         assert desired.receive(order(2, policy={"duplicate_window_s": 8})) == ConfigVerdict(2, "rejected", ("storage",))
+    assert caplog.messages == ["the desired configuration cannot be kept: [Errno 28] No space left on device"]
     assert start(stage)[1].policy.duplicate_window_s == 5.0
     assert desired.receive(order(2, policy={"duplicate_window_s": 8})).status == "applied"
 
