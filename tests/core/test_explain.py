@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 
-from device.core import policy
-from device.core.credentials import plausibility
 from device.core.explain import Language, explain, explain_event
-from device.core.plain_words import ASSURANCES, KINDS, WARNINGS
 from device.core.reasons import SENTENCES, Reason, sentence_of
-from device.core.rules import ListUse, Standing
 from device.core.types import Assurance, Decision, JsonObject, Kind, Sign, Verdict
-
-
-def test_everything_that_an_event_can_say_has_words() -> None:
-    """In both languages, and no two the same."""
-    assert set(KINDS) == set(Kind)
-    assert set(ASSURANCES) == set(Assurance)
-    known = {value for name, value in vars(policy).items() if name.startswith("WARN_")} | set(plausibility.WARNINGS)
-    lists = {f"{use.value}_list_{standing.value}" for use, standing in product(ListUse, Standing) if standing is not Standing.FRESH}
-    assert set(WARNINGS) == known | lists
-    for table in (KINDS, ASSURANCES, WARNINGS):
-        assert len({sentence.vi for sentence in table.values()}) == len({sentence.en for sentence in table.values()}) == len(table)
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])

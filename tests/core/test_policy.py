@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from device.core.hours import Fit, opening
 from device.core.policy import (
     WARN_CLOCK_UNKNOWN,
-    WARN_EARLY,
-    WARN_LATE,
     WARN_PASSBACK,
     WARN_PASSBACK_BLIND,
     decide,
@@ -22,7 +17,6 @@ from device.core.policy import (
 )
 from device.core.reasons import Reason
 from device.core.rules import (
-    Calendar,
     HealthRules,
     ListRule,
     ListUse,
@@ -332,42 +326,6 @@ def test_a_window_has_terms_of_its_own_and_an_unknown_clock_the_strictest() -> N
     assert decide(CARD, WHO, moment(wall="2026-11-23 23:00"), rules=cards).reason is Reason.KIND_NOT_ACCEPTED
 
 
-def test_grace_lets_pass_with_a_warning() -> None:
-    """Ten minutes before, five after."""
-    rules = replace(RULES, hours=(Span(WEEK, 6 * 60, 18 * 60, 10, 5),))
-    for wall, warning in (("05:50", WARN_EARLY), ("06:00", None), ("18:04", WARN_LATE)):
-        decision = decide(CARD, WHO, moment(wall=f"2026-11-23 {wall}"), rules=rules)
-        assert decision.verdict is Verdict.ACCEPT
-        assert (warning in decision.warnings) if warning else not {WARN_EARLY, WARN_LATE} & set(decision.warnings)
-    for wall in ("05:49", "18:05"):
-        assert decide(CARD, WHO, moment(wall=f"2026-11-23 {wall}"), rules=rules).reason is Reason.OUTSIDE_HOURS
-
-
-def test_grace_before_midnight_belongs_to_the_next_day() -> None:
-    """A shift that begins at midnight may be begun a little earlier."""
-    rules = replace(RULES, hours=(Span(frozenset({1}), 0, 6 * 60, 10),))
-    assert opening(moment(wall="2026-11-23 23:55"), rules) is Fit.EARLY
-    assert opening(moment(wall="2026-11-24 23:55"), rules) is Fit.OUTSIDE
-
-
-def test_holidays_and_swapped_days() -> None:
-    """A holiday has hours of its own or none; a Saturday may be worked as a Monday."""
-    monday = (Span(frozenset({0}), 6 * 60, 18 * 60),)
-    holiday = date(2026, 11, 23)
-    closed = replace(RULES, hours=monday, calendar=Calendar(frozenset({holiday})))
-    assert decide(CARD, WHO, moment(), rules=closed).reason is Reason.CLOSED_TODAY
-    short = replace(closed, calendar=Calendar(frozenset({holiday}), (Span(WEEK, 7 * 60, 9 * 60),)))
-    assert decide(CARD, WHO, moment(), rules=short).reason is Reason.ACCEPTED
-    assert decide(CARD, WHO, moment(wall="2026-11-23 10:00"), rules=short).reason is Reason.CLOSED_TODAY
-    saturday = moment(wall="2026-11-28 08:00")
-    assert decide(CARD, WHO, saturday, rules=replace(RULES, hours=monday)).reason is Reason.OUTSIDE_HOURS
-    swapped = replace(RULES, hours=monday, calendar=Calendar(swapped={date(2026, 11, 28): 0}))
-    assert decide(CARD, WHO, saturday, rules=swapped).reason is Reason.ACCEPTED
-    always = replace(RULES, calendar=Calendar(frozenset({holiday})))
-    assert decide(CARD, WHO, moment(), rules=always).reason is Reason.CLOSED_TODAY
-    assert decide(CARD, WHO, saturday, rules=always).reason is Reason.ACCEPTED
-
-
 def test_passing_twice_the_same_way() -> None:
     """Hard refuses until it is forgiven, timed for a while, soft only says so; a silent gate of the site makes all of them soft."""
     came = passed(Direction.IN, moment(100))
@@ -408,33 +366,6 @@ def test_a_full_house_lets_out_and_lets_nobody_else_in() -> None:
     assert leaving.direction is Direction.OUT
 
 
-@pytest.mark.parametrize(
-    ("wall", "open_"),
-    [
-        ("2026-11-23 05:59", False),
-        ("2026-11-23 06:00", True),
-        ("2026-11-23 17:59", True),
-        ("2026-11-23 18:00", False),
-        ("2026-11-22 12:00", False),
-    ],
-)
-def test_opening_hours_are_local_and_end_before_their_end(wall: str, open_: bool) -> None:  # noqa: FBT001 - a parameter of the case
-    """Monday from 06:00 until before 18:00 in Viet Nam; 23 November 2026 is a Monday."""
-    rules = replace(RULES, hours=(Span(frozenset({0}), 6 * 60, 18 * 60),))
-    expected = Reason.ACCEPTED if open_ else Reason.OUTSIDE_HOURS
-    assert decide(CARD, WHO, moment(wall=wall), rules=rules).reason is expected
-
-
-def test_a_night_shift_runs_over_midnight_into_the_next_day() -> None:
-    """Sunday 22:00 to Monday 06:00 belongs to Sunday."""
-    rules = replace(RULES, hours=(Span(frozenset({6}), 22 * 60, 6 * 60),))
-    verdicts = [
-        decide(CARD, WHO, moment(wall=wall), rules=rules).verdict
-        for wall in ("2026-11-22 21:59", "2026-11-22 22:00", "2026-11-23 05:59", "2026-11-23 06:00", "2026-11-23 22:30")
-    ]
-    assert verdicts == [Verdict.REJECT, Verdict.ACCEPT, Verdict.ACCEPT, Verdict.REJECT, Verdict.REJECT]
-
-
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_an_unknown_clock_is_answered_as_the_site_says(verdict: Verdict) -> None:
     """Only where a rule needs the time."""
@@ -455,13 +386,3 @@ def test_a_credential_without_a_subject_is_a_mistake_of_the_program() -> None:
 def test_a_wall_clock_that_went_back_gives_no_interval() -> None:
     """A negative interval between two boots is no interval at all."""
     assert elapsed_ns(moment(wall="2026-11-23 09:00"), moment(wall="2026-11-23 08:00", boot="b2")) is None
-
-
-@given(st.integers(0, 1439), st.integers(0, 1439), st.integers(0, 6), st.integers(0, 1439))
-def test_a_span_and_the_span_from_its_end_to_its_start_share_no_minute(start: int, end: int, day: int, minute: int) -> None:
-    """Of two complementary spans on all days exactly one holds."""
-    if start == end:
-        return
-    now = moment(wall=f"2026-11-{23 + day} {minute // 60:02}:{minute % 60:02}")
-    fits = {opening(now, replace(RULES, hours=(span,))) for span in (Span(WEEK, start, end), Span(WEEK, end, start))}
-    assert fits == {Fit.INSIDE, Fit.OUTSIDE}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import random
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from device.core.broker_codes import Fate
-from device.core.pacing import Backoff, Uniform
+from device.core.pacing import Backoff
 from device.core.sending import (
     BACKLOG_LIMIT,
     FORBIDDEN_RETRY_S,
@@ -36,11 +34,6 @@ def lowest(low: float, high: float) -> float:
     """Chance that always gives the lowest."""
     assert low <= high
     return low
-
-
-def chance(seed: int) -> Uniform:
-    """Chance that can be repeated."""
-    return random.Random(seed).uniform  # noqa: S311 - spreads attempts, hides nothing
 
 
 def window(*, settled_by_broker: bool = False, backlog_per_s: float = FAST, receive_maximum: int = 100, floor: int = 0) -> SendWindow:
@@ -492,32 +485,6 @@ def test_a_connection_that_breaks_by_itself_makes_nobody_suspect() -> None:
 
 
 # ----------------------------------------------------------------- waits
-
-
-def test_waits_grow_with_jitter_between_their_limits_and_begin_again() -> None:
-    """Decorrelated jitter: each between the shortest and three times the last, at most the longest."""
-    backoff = Backoff(2, 300, chance(7))
-    waits = [backoff.next_s() for _ in range(200)]
-    assert all(2 <= wait <= 300 for wait in waits)
-    assert all(after <= max(3 * before, 6) for before, after in itertools.pairwise(waits))
-    assert max(waits) == 300
-    backoff.reset()
-    assert backoff.next_s() <= 6
-
-
-def test_gates_that_lost_the_same_broker_drift_apart() -> None:
-    """Their third attempts are spread over seconds, not in one instant."""
-    thirds = []
-    for gate in range(100):
-        backoff = Backoff(2, 300, chance(gate))
-        thirds.append(sum(backoff.next_s() for _ in range(3)))
-    assert len({round(third) for third in thirds}) > 10
-
-
-def test_where_somebody_must_mend_something_the_wait_is_long_at_once() -> None:
-    """Between half of the longest wait and the longest."""
-    backoff = Backoff(2, 300, chance(7))
-    assert all(150 <= backoff.slow_s() <= 300 for _ in range(50))
 
 
 # ----------------------------------------------------------------- any history

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from device.core import wire
 from device.core.timeline import ClockState
 from device.core.types import View
 from device.core.wire.facts import CameraView, Checkin, ClockKnown, Fact, Gap, Start, Stop, UplinkTrouble
+from tests.core.wire.wire_kit import PASSED, REFUSED, TERMS
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,27 @@ def test_a_check_in_is_known_by_its_event_and_says_no_what() -> None:
 def test_a_fact_is_audit_data_and_the_other_way_round() -> None:
     """Whoever reads an audit event finds the fact again."""
     assert wire.audit_data(Stop(reason="update")) == {"what": "stop", "reason": "update"}
+
+
+def test_of_a_refused_code_only_length_and_digest_are_said() -> None:
+    """Nothing else of it is in the event."""
+    data = wire.checkin_data(REFUSED, TERMS, decide_ms=0.5, payload_length=42, payload_digest="cd" * 32)
+    assert data["payload_length"] == 42
+    assert data["payload_digest"] == "cd" * 32
+    assert not {"subject", "sealed", "direction", "assurance", "variant"} & data.keys()
+
+
+def test_of_a_person_neither_length_nor_digest_of_the_code_are_said() -> None:
+    """A length beside the keyed hash would help to guess who it was."""
+    data = wire.checkin_data(PASSED, TERMS, decide_ms=0.5, payload_length=42, payload_digest="cd" * 32)
+    assert not {"payload_length", "payload_digest"} & data.keys()
+
+
+def test_our_own_output_is_strict() -> None:
+    """A member that the contract does not have, or of another type, is a mistake that is noticed where it is made."""
+    with pytest.raises(ValidationError):
+        wire.Gap(first=1, last=2, count=2, cause="rows", why="x")  # type: ignore[call-arg]  # the mistake under test
+    with pytest.raises(ValidationError):
+        wire.Gap(first="1", last=2, count=2, cause="rows")  # type: ignore[arg-type]  # the mistake under test
+    with pytest.raises(ValidationError):
+        wire.checkin_data(PASSED, TERMS, decide_ms=0.5, sealed="not base64!")

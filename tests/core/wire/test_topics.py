@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device.core import wire
 from device.core.wire import topics
@@ -43,7 +45,7 @@ NAMELESS = (
 
 
 @pytest.mark.parametrize("text", NAMELESS)
-def test_what_the_contract_does_not_name_is_no_topic(text: str) -> None:
+def test_what_the_contract_does_not_name_is_none_of_its_topics(text: str) -> None:
     """Also not for all gates at once, but lists and their parts."""
     assert parse_topic(text) is None
 
@@ -84,3 +86,65 @@ def test_the_word_for_every_gate_is_no_gate() -> None:
 def test_an_event_says_where_it_comes_from() -> None:
     """The attribute that CloudEvents want."""
     assert topics.source("gate-07") == "/gates/gate-07"
+
+
+@pytest.mark.parametrize(
+    ("built", "text"),
+    [
+        (wire.up("gate-7", "checkin"), "gates/v1/gate-7/up/checkin"),
+        (wire.up("gate-7", "cmd", "c-1"), "gates/v1/gate-7/up/cmd/c-1"),
+        (wire.down("gate-7", "ack"), "gates/v1/gate-7/down/ack"),
+        (wire.down(wire.ALL, "list", "deny"), "gates/v1/all/down/list/deny"),
+        (wire.down_filter("gate-7", "cmd"), "gates/v1/gate-7/down/cmd/+"),
+        (wire.down_filter(wire.ALL, "list"), "gates/v1/all/down/list/+"),
+    ],
+)
+def test_topics_are_spelled_as_the_contract_says(built: str, text: str) -> None:
+    """Each topic of the table."""
+    assert built == text
+
+
+@pytest.mark.parametrize("gate", ["", "ab", "a" * 33, "Gate-7", "gate_7", "gate/7", "gate+", "gate#", "../x", "gate 7", "gáte", "all"])
+def test_a_gate_id_that_could_leave_its_own_tree_builds_no_topic(gate: str) -> None:
+    """Wildcards, slashes, capitals and the word for every gate are refused when a topic is built."""
+    with pytest.raises(ValueError, match="no topic"):
+        wire.up(gate, "checkin")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "gates/v1/gate-7",
+        "gates/v1/gate-7/up",
+        "gates/v1/gate-7/up/",
+        "gates/v1/gate-7/up/invented",
+        "gates/v1/gate-7/up/checkin/more",
+        "gates/v1/gate-7/up/checkin\n",
+        "gates/v2/gate-7/up/checkin",
+        "gates/v1/all/up/checkin",
+        "gates/v1/all/down/ack",
+        "gates/v1/all/down/cmd/c-1",
+        "gates/v1/gate-7/down/cmd/",
+        "gates/v1/gate-7/down/cmd/" + "a" * 65,
+        "/gates/v1/gate-7/up/checkin",
+    ],
+)
+def test_what_the_contract_does_not_name_is_no_topic(text: str) -> None:
+    """Parsing is exact."""
+    assert wire.parse_topic(text) is None
+
+
+@given(st.text(max_size=80))
+def test_parsing_a_topic_never_raises_and_round_trips(text: str) -> None:
+    """Whatever is taken apart is put together again as it was."""
+    topic = wire.parse_topic(text)
+    assert topic is None or str(topic) == text
+
+
+@given(st.from_regex(r"[a-z0-9-]{3,32}", fullmatch=True), st.from_regex(r"[a-z0-9-]{1,64}", fullmatch=True))
+def test_every_gate_and_command_has_topics_that_parse_back(gate: str, name: str) -> None:
+    """Building and parsing are inverses."""
+    if wire.is_gate(gate):
+        assert wire.parse_topic(wire.up(gate, "cmd", name)) == wire.Topic(gate, "up", "cmd", name)
+        assert wire.parse_topic(wire.down(gate, "list", name)) == wire.Topic(gate, "down", "list", name)
