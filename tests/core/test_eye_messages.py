@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from device.core.eye_messages import (
     DATAGRAM_LIMIT_BYTES,
+    LINK_VERSION,
     OVERSIZE_KEPT_BYTES,
     BadDatagram,
     Beat,
@@ -178,3 +179,11 @@ def test_the_error_says_where_and_never_what(changes: dict[str, object]) -> None
     assert "c2VjcmV0" not in str(caught.value)
     assert "secretsecret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_what_is_no_message_says_how_large_it_was_and_which_member_is_wrong() -> None:
+    """Never what stands in it."""
+    with pytest.raises(BadDatagram) as refused:
+        decode(b'{"v": 1, "what": "secret"}')
+    assert str(refused.value).startswith(f"datagram of 26 bytes is no message of version {LINK_VERSION}: ")
+    assert "secret" not in str(refused.value)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.core.hash_lists import ENTRY_BYTES, applied, delta, holds, is_snapshot, snapshot
+from device.core.hash_lists import COUNT_BYTES, ENTRY_BYTES, applied, delta, holds, is_snapshot, position, snapshot
 
 SUBJECTS = st.sets(st.integers(0, 40).map(lambda number: number.to_bytes(2, "big") * 16), max_size=30)
 
@@ -54,3 +54,61 @@ def test_no_bytes_make_a_wrong_list_of_a_right_one(change: bytes) -> None:
 def test_cut_unsorted_and_doubled_entries_are_no_list(entries: bytes) -> None:
     """A search in them would miss people."""
     assert not is_snapshot(entries)
+
+
+def entries(*numbers: int) -> bytes:
+    """Entries in this order."""
+    return b"".join(number.to_bytes(ENTRY_BYTES, "big") for number in numbers)
+
+
+def changed(gone: bytes, come: bytes, count: int | None = None) -> bytes:
+    """A change by hand."""
+    number = len(gone) // ENTRY_BYTES if count is None else count
+    return number.to_bytes(COUNT_BYTES, "big") + gone + come
+
+
+def test_a_change_takes_away_puts_in_and_leaves_the_rest() -> None:
+    """At the beginning, in the middle and at the end; in pieces that together are the new list."""
+    old, new = entries(1, 3, 5, 700), entries(2, 3, 6, 700, 900)
+    change = delta(old, new)
+    assert change == changed(entries(1, 5), entries(2, 6, 900))
+    assert b"".join(map(bytes, applied(old, change))) == new
+    assert b"".join(map(bytes, applied(memoryview(old), change))) == new
+    assert b"".join(map(bytes, applied(b"", delta(b"", new)))) == new
+    assert b"".join(map(bytes, applied(old, delta(old, b"")))) == b""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        b"",
+        b"\0\0",
+        changed(entries(1), b"", count=2),
+        changed(entries(3, 1), b""),
+        changed(b"", entries(2, 2)),
+        changed(b"", entries(2)[:-1]),
+        changed(entries(1), b"x"),
+    ],
+)
+def test_what_is_no_change_is_refused(change: bytes) -> None:
+    """Cut off, out of order, twice the same."""
+    if change in (b"", b"\0\0"):
+        assert list(applied(entries(1), b"\0" * 4)) == [entries(1)]
+        return
+    with pytest.raises(ValueError, match=r"^not a change of a list$"):
+        list(applied(entries(1, 3), change))
+
+
+@pytest.mark.parametrize("change", [changed(entries(2), b""), changed(b"", entries(3)), changed(entries(9), b"")])
+def test_a_change_of_another_list_is_refused(change: bytes) -> None:
+    """Something goes that is not there, or comes that is."""
+    with pytest.raises(ValueError, match=r"^the change is of another list$"):
+        list(applied(entries(1, 3), change))
+
+
+def test_the_place_of_an_entry_is_found_among_many() -> None:
+    """Each at its own, and each gap at the place behind it."""
+    several = entries(*range(0, 200, 2))
+    assert [position(several, entries(number)) for number in range(0, 200, 2)] == list(range(100))
+    assert [position(several, entries(number)) for number in range(1, 200, 2)] == list(range(1, 101))
+    assert position(b"", entries(1)) == 0

@@ -89,3 +89,15 @@ def test_the_diagram_holds_every_row() -> None:
     """One arrow for each row of the table, besides start and end."""
     arrows = [line for line in diagram().splitlines() if "-->" in line]
     assert len(arrows) == len(TABLE) + 2
+
+
+def test_the_diagram_draws_each_row_of_the_table() -> None:
+    """As Mermaid reads it: where it begins, states of several words by a name, what is done, and where it ends."""
+    lines = diagram().split("\n")
+    assert lines[:4] == ["stateDiagram-v2", "    [*] --> starting", '    state "out of service" as out_of_service', lines[3]]
+    assert lines[3].startswith("    starting --> ")
+    assert lines[-2:] == ["    stopped --> [*]", ""]
+    assert len(lines) == 3 + len(TABLE) + 2
+    assert "    starting --> ready: the eye is alive / stand ready" in lines
+    assert "    out_of_service --> ready: the eye is alive / stand ready; record eye back" in lines
+    assert not any("XX" in line or line.endswith(("/", "/ ")) for line in lines)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from device.core.memory import USED_PERIODS, Memory
+from device.core.rules import Remembered
 from device.core.types import ClockReading, Direction, Passage, SignedTerms
 
 SECOND = 1_000_000_000
@@ -78,3 +81,39 @@ def test_a_badge_is_not_spent() -> None:
     badge = SignedTerms(START_S, START_S + 90)
     memory.spend(badge, at(0))
     assert not memory.recall(who(1), badge, at(1)).used
+
+
+def test_what_is_recalled_is_the_persons_own_passage_and_what_the_gate_knows() -> None:
+    """The last one, how many are in, whether another gate is silent."""
+    memory = Memory(16 * HOUR)
+    came = Passage(who(1), Direction.IN, at(1))
+    memory.remember(came)
+    memory.remember(Passage(who(2), Direction.IN, at(2)))
+    assert memory.recall(who(1), None, at(3)) == Remembered(came, 2, used=False, blind=False)
+    memory.blind = True
+    assert memory.recall(who(3), None, at(3)) == Remembered(None, 2, used=False, blind=True)
+    assert (memory.last(who(1)), memory.last(who(3))) == (came, None)
+
+
+def test_whoever_was_seen_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is not counted as inside any more; the limit itself is kept."""
+    monkeypatch.setattr("device.core.memory.REMEMBERED_LIMIT", 3)
+    memory = Memory(16 * HOUR)
+    for number in (1, 2, 3):
+        memory.remember(Passage(who(number), Direction.IN, at(number)))
+    assert memory.inside(at(4)) == 3
+    memory.remember(Passage(who(1), Direction.IN, at(5)))
+    memory.remember(Passage(who(4), Direction.IN, at(6)))
+    assert [memory.last(who(number)) is None for number in (1, 2, 3, 4)] == [False, True, False, False]
+    assert memory.inside(at(7)) == 3
+
+
+@pytest.mark.parametrize(("passed_s", "doubt_ms", "used"), [(0, 0, True), (-0.001, 0, False), (-0.5, 500, True), (-0.501, 500, False)])
+def test_a_code_that_was_made_by_the_time_of_a_passage_before_the_restart_is_used(passed_s: float, doubt_ms: int, *, used: bool) -> None:
+    """To the millisecond, with the doubt of the clock; a passage by a clock that was not known says nothing."""
+    made = SignedTerms(START_S - 30, START_S + 60, period_s=30, once=b"code")
+    passage = Passage(who(1), Direction.IN, replace(at(passed_s), uncertainty_ms=doubt_ms))
+    assert Memory(16 * HOUR, [passage]).recall(who(1), made, at(50, "b2")).used is used
+    unknown = Passage(who(1), Direction.IN, at(10, trusted=False))
+    assert not Memory(16 * HOUR, [unknown]).recall(who(1), made, at(50, "b2")).used
+    assert not Memory(16 * HOUR, [passage]).recall(who(1), replace(made, not_before_s=None), at(50, "b2")).used

@@ -39,3 +39,17 @@ def test_the_reason_is_found_only_where_the_packets_end_with_it(received: bytes,
 def test_any_bytes_are_borne(received: bytes) -> None:
     """A code or nothing, for whatever was left in the socket."""
     assert last_word(received) is None or last_word(received) in range(256)
+
+
+@pytest.mark.parametrize("length", [0, 1, 127, 128, 129, 16_383, 16_384, 2_097_151])
+def test_packets_of_every_length_are_stepped_over(length: int) -> None:
+    """Lengths of one to four bytes, seven bits in each, the lowest first."""
+    left, told = length, bytearray()
+    while True:
+        told.append(left & 0x7F | (0x80 if left > 0x7F else 0))
+        left >>= 7
+        if not left:
+            break
+    packet = b"\x30" + bytes(told) + bytes(length)
+    assert last_word(packet + b"\xe0\x01\x8e") == 0x8E
+    assert last_word(packet + packet + b"\xe0\x00") == 0

@@ -386,3 +386,18 @@ def test_a_credential_without_a_subject_is_a_mistake_of_the_program() -> None:
 def test_a_wall_clock_that_went_back_gives_no_interval() -> None:
     """A negative interval between two boots is no interval at all."""
     assert elapsed_ns(moment(wall="2026-11-23 09:00"), moment(wall="2026-11-23 08:00", boot="b2")) is None
+
+
+def test_forgiveness_counts_the_seconds_of_its_minute() -> None:
+    """Who came in twenty seconds before three is forgiven from three on; who came in ten seconds after is not, half a minute later."""
+    rules = replace(RULES, passback=Passback(PassbackMode.HARD, timed_ns=0, forget_ns=16 * HOUR, forgive_min=3 * 60))
+    three = moment(1_000, wall="2026-11-23 03:00")
+
+    def after_three(seconds: float) -> ClockReading:
+        ns = int(seconds * 1e9)
+        return replace(three, monotonic_ns=three.monotonic_ns + ns, boot_ns=three.boot_ns + ns, wall_ns=three.wall_ns + ns)
+
+    passages = ((-20, 5, Reason.ACCEPTED), (10, 40, Reason.PASSBACK), (50, 61, Reason.PASSBACK), (-1, 59, Reason.ACCEPTED))
+    for came_s, now_s, reason in passages:
+        came = passed(Direction.IN, after_three(came_s))
+        assert decide(CARD, WHO, after_three(now_s), Remembered(came), rules=rules).reason is reason, (came_s, now_s)

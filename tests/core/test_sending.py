@@ -651,3 +651,43 @@ def test_a_live_event_is_sent_in_its_first_free_place(receive_maximum: int, live
     picked = send(sending, live=live)
     free = sending.width - min(backlog, sending.width - max(1, sending.width // 4) if sending.width > 1 else 1)
     assert len([pick for pick in picked if pick.lane is Lane.LIVE]) == min(live, free)
+
+
+def test_a_broker_that_takes_an_event_is_busy_from_the_shortest_wait_on_again() -> None:
+    """The waits grow while it is busy, and a success forgets them."""
+    sending = SendWindow(settled_by_broker=False, backlog_per_s=FAST, busy=Backoff(2, 300, lambda _, high: high))
+    sending.connected(100, 0.0)
+    waits = []
+    now_s = 0.0
+    for seq in (1, 2):
+        sending.pick(now_s, seq, None)
+        sending.puback(seq, Fate.BUSY, now_s)
+        assert sending.hold is not None
+        waits.append(sending.hold.until_s - now_s)
+        now_s = sending.hold.until_s
+    assert sending.pick(now_s, 3, None) is not None
+    sending.puback(3, Fate.TAKEN, now_s)
+    sending.pick(now_s, 4, None)
+    sending.puback(4, Fate.BUSY, now_s)
+    assert sending.hold is not None
+    waits.append(sending.hold.until_s - now_s)
+    assert waits == [6, 18, 6]
+
+
+def test_the_rate_of_the_backlog_can_be_changed_while_it_drains() -> None:
+    """By an order of the province, at once."""
+    sending = window(backlog_per_s=1, floor=1000)
+    assert len(send(sending, backlog=5)) == 1
+    sending.set_backlog_rate(2)
+    assert len(send(sending, backlog=5, now_s=0.0)) == 2
+    assert sending.wait_s(0.0, 9) == pytest.approx(0.5)
+
+
+def test_how_long_to_wait_is_said_exactly() -> None:
+    """For ever with nothing to send; until the hold is over; until the next resend."""
+    assert window().wait_s(0.0, None) == math.inf
+    sending = window(receive_maximum=1)
+    send(sending, live=1)
+    assert sending.wait_s(0.0, 5) == math.inf
+    sending.puback(1001, Fate.FORBIDDEN, 7.0)
+    assert sending.wait_s(10.0, None) == pytest.approx(FORBIDDEN_RETRY_S - 3)
