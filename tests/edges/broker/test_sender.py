@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from device.core import wire
+from device.core.pacing import Backoff
+from device.core.sending import LIVE_AGE_S
+from device.edges.broker.sender import OVERHEAD_BYTES, REFRESH_S, SETTLE_ROWS, SETTLE_S, EventToken, Sender
+from device.edges.broker.values import Connected, Publication
 from tests.edges.broker.test_uplink import ack, content
-from tests.edges.broker.uplink_kit import Rig, lines, rig
+from tests.edges.broker.uplink_kit import GATE, PushedClock, Record, Rig, lines, rig
 from tests.fakes import mqtt_packets as mqtt
 from tests.fakes.mqtt_packets import Publish
 from tests.fakes.mqtt_server import MqttServer
@@ -250,3 +254,157 @@ def test_what_the_broker_took_is_confirmed_before_the_stop(server: MqttServer) -
         up.record.add(3)
         up.wait(lambda: up.stat("published") == 3)
     assert up.record.left == 0
+
+
+# ----------------------------------------------------------------- the sender alone, without a network
+
+
+class Broker:
+    """Takes what the sender publishes, and answers when it is told to."""
+
+    def __init__(self, *, settled_by_broker: bool = False, backlog_per_s: float = 1_000.0, largest: int = 100_000, width: int = 16) -> None:
+        self.record = Record(PushedClock())
+        busy = Backoff(2, 300, lambda low, _: low)
+        self.sender = Sender(
+            GATE, self.record, self.record.clock, settled_by_broker=settled_by_broker, backlog_per_s=backlog_per_s, busy=busy
+        )
+        self.got: list[Publication] = []
+        self.now_s = 100.0
+        self.sender.begin(Connected(width, largest, 2, retain_available=True, session_present=False), self.now_s)
+        self.sender.adopt(self.record.epoch)
+
+    def pump(self, after_s: float = 0.0) -> float:
+        """So much later: send what may be sent. How long the sender would wait."""
+        self.now_s += after_s
+        return self.sender.pump(self.now_s, self.got.append)
+
+    def seqs(self) -> list[int]:
+        """What was published, in order."""
+        return [message.token.seq for message in self.got if isinstance(message.token, EventToken)]
+
+    def take(self, *seqs: int) -> None:
+        """Say that these were taken."""
+        for seq in seqs:
+            self.sender.answered(seq, 0, self.now_s)
+
+
+def test_what_the_broker_took_of_an_old_record_confirms_nothing_in_the_new_one() -> None:
+    """With the broker's word alone: the numbers begin anew, and events of the new record were never sent."""
+    one = Broker(settled_by_broker=True)
+    one.record.add(3)
+    one.pump()
+    one.take(1, 2, 3)
+    one.record.begin_anew()
+    one.record.add(3)
+    one.sender.adopt(one.record.epoch)
+    one.got.clear()
+    one.pump(SETTLE_S + 1)
+    assert one.record.left == 3
+    assert one.seqs() == [1, 2, 3]
+    one.take(1, 2, 3)
+    one.pump(SETTLE_S + 1)
+    assert one.record.left == 0
+
+
+def test_events_that_grew_old_while_they_waited_leave_the_quick_lane() -> None:
+    """The backlog has its own cap and its own share of the window: an event of a minute ago is no live one any more."""
+    one = Broker(backlog_per_s=1)
+    one.record.add(5, age_s=LIVE_AGE_S + 1)
+    one.record.add(2)
+    one.pump()
+    assert one.seqs() == [6, 1, 7] or one.seqs() == [6, 7, 1]
+    one.record.clock.advance(LIVE_AGE_S + 1)
+    one.record.add(1)
+    one.sender.news()
+    one.pump(REFRESH_S)
+    assert one.sender.window.live_floor == 7
+    assert one.seqs()[3:] == [8, 2]
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_an_event_is_sent_when_it_fits_with_all_that_a_packet_holds_beside_it(room: int) -> None:
+    """Topic and properties count as well; one byte too many and it is a dead letter that was never on the wire."""
+    measured = Broker()
+    measured.record.add(1)
+    measured.pump()
+    message = measured.got[0]
+    size = len(message.payload) + len(message.topic) + OVERHEAD_BYTES
+    one = Broker(largest=size - 1 + room)
+    one.record.add(1)
+    one.sender.answered(99, 0, one.now_s)
+    one.pump()
+    assert one.seqs() == ([1] if room else [])
+
+
+def test_confirmations_of_the_broker_are_written_together() -> None:
+    """Many at once, or after a moment: each write costs the card."""
+    one = Broker(settled_by_broker=True)
+    one.record.add(3)
+    one.pump()
+    one.take(1)
+    one.pump()
+    assert one.record.left == 3
+    one.pump(SETTLE_S)
+    assert one.record.left == 2
+    one.take(2, 3)
+    one.sender.close()
+    assert (one.record.left, one.sender.acked, one.sender.published) == (0, 3, 3)
+
+
+def test_so_many_confirmations_are_not_kept_waiting() -> None:
+    """Fifty rows are worth a write of their own."""
+    one = Broker(settled_by_broker=True, width=16)
+    one.record.add(SETTLE_ROWS + 5)
+    while len(one.seqs()) < SETTLE_ROWS:
+        before = len(one.seqs())
+        one.pump()
+        one.take(*one.seqs()[before:])
+    one.pump()
+    assert one.record.left <= 5 + 16
+
+
+def test_a_record_that_was_begun_anew_is_noticed_and_nothing_of_it_is_sent_under_the_old_name() -> None:
+    """The province has to hear its epoch first."""
+    one = Broker()
+    one.record.add(1)
+    one.pump()
+    one.record.begin_anew()
+    one.record.add(2)
+    one.sender.news()
+    one.got.clear()
+    assert one.pump(REFRESH_S) == 0
+    assert one.sender.outdated
+    assert one.got == []
+
+
+def test_an_ack_for_another_epoch_is_counted_and_releases_nothing() -> None:
+    """One for this epoch does, and what was read ahead of it is not sent."""
+    one = Broker(width=2)
+    one.record.add(5)
+    one.pump()
+    stray = wire.Ack(epoch="6f2b1c5e-8a43-4f0d-9b8e-2f6f3f1f7a01", upto=5, ranges=[], server_time="2026-11-23T10:00:00Z")
+    one.sender.confirmed(stray, one.now_s)
+    assert (one.record.left, one.sender.stray_acks, one.sender.acked) == (5, 1, 0)
+    one.take(*one.seqs())
+    good = stray.model_copy(update={"epoch": one.record.epoch, "upto": 4})
+    one.sender.confirmed(good, one.now_s)
+    one.pump()
+    assert (one.record.left, one.sender.acked, one.seqs()[-1]) == (1, 4, 5)
+
+
+def test_figures_and_lanes_say_how_far_the_record_is() -> None:
+    """Counters, times in milliseconds, why events are held; depth and age of both lanes."""
+    one = Broker(width=16)
+    one.record.add(2, age_s=LIVE_AGE_S + 100)
+    one.record.add(3)
+    assert one.sender.lanes()["live"]["depth"] == 3  # type: ignore[call-overload,index]  # any JSON
+    assert one.sender.lanes()["backlog"]["depth"] == 2  # type: ignore[call-overload,index]  # any JSON
+    one.pump()
+    one.take(3, 4)
+    one.now_s += 0.25
+    one.sender.confirmed(wire.Ack(epoch=one.record.epoch, upto=0, ranges=[[3, 4]], server_time="2026-11-23T10:00:00Z"), one.now_s)
+    figures = one.sender.figures()
+    assert (figures["published"], figures["acked"], figures["resent"], figures["hold"]) == (2, 2, 0, None)
+    assert figures["ack_ms"] == {"p50": 250.0, "p95": 250.0, "p99": 250.0}
+    one.sender.answered(5, 0x97, one.now_s)
+    assert one.sender.figures()["hold"] == "busy"
