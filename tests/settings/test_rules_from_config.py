@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import base64
+import inspect
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from device.config import GateConfig, parse
+from device.config import GateConfig, PolicySection, parse
 from device.core.credentials.trust import NOBODY, KeyUse, Trust
 from device.core.rules import (
     Calendar,
@@ -26,6 +28,7 @@ from device.core.rules import (
 from device.core.types import Assurance, ClockReading, Direction, HealthEvent, Kind, Verdict
 from device.edges.lists.installed import GateList
 from device.errors import KeyUnusable
+from device.settings import rules_from_config
 from device.settings.rules_from_config import gate_lists, rules, trust_of
 from tests.desk import Desk
 
@@ -223,3 +226,19 @@ def test_keys_vouch_until_their_list_has_expired(tmp_path: Path) -> None:
 def test_rules_are_told_when_trust_should_have_been_replaced() -> None:
     """After that signed codes are referred."""
     assert rules(config(), trust=Trust(1, 77, {})).trust_expires_s == 77
+
+
+OF_THE_LOOP = {"rearm_s"}
+"""Settings of the policy that are no rule: when a code counts again is decided before any rule is asked."""
+
+
+def test_each_setting_of_the_policy_reaches_the_rules() -> None:
+    """One that is read from the file and then forgotten would change nothing, and nobody would be told."""
+    tree = ast.parse(inspect.getsource(rules_from_config))
+    read = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "policy"
+    }
+    read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and getattr(node.value, "attr", "") == "policy"}
+    assert set(PolicySection.model_fields) - read == OF_THE_LOOP

@@ -103,7 +103,7 @@ VERSIONS: Final = (
 
 UNTESTED: Final[Mapping[str, str]] = {
     "device/core/types.py": "values and their names alone: tests/core/test_policy.py and whoever else uses them",
-    "device/core/wire/messages.py": "the shapes of messages, held against the published schemas: tests/contract/test_contract.py",
+    "device/core/reasons.py": "codes and their sentences, all of them looked at: tests/system/test_guards.py",
     "device/core/wire/selftest.py": "a shape: tests/contract/test_contract.py",
     "device/edges/broker/values.py": "what goes into a connection and comes out of it: tests/edges/broker/test_connection.py",
     "device/errors.py": "a tree of names: tests/gate/test_cli.py says what each means for the exit code",
