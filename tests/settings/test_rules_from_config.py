@@ -234,11 +234,10 @@ OF_THE_LOOP = {"rearm_s"}
 
 def test_each_setting_of_the_policy_reaches_the_rules() -> None:
     """One that is read from the file and then forgotten would change nothing, and nobody would be told."""
-    tree = ast.parse(inspect.getsource(rules_from_config))
     read = {
         node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "policy"
+        for node in ast.walk(ast.parse(inspect.getsource(rules_from_config)))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute)
+        if getattr(node.value, "id", getattr(node.value, "attr", "")) == "policy"
     }
-    read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and getattr(node.value, "attr", "") == "policy"}
     assert set(PolicySection.model_fields) - read == OF_THE_LOOP

@@ -55,7 +55,7 @@ EXAMPLES: Final[Mapping[str, Example]] = {
                 "    quiet_min: Annotated[int, Field(ge=0, le=60)] = 0\n"
                 '    """Minutes of a made-up quiet, an hour at most; none by default."""\n',
             ),
-            "device/core/rules.py": put("    passback: Passback = Passback()\n", "    quiet_min: int = 0\n"),
+            "device/core/rules.py": put("    health: HealthRules | None = None\n", "    quiet_min: int = 0\n"),
             "device/settings/rules_from_config.py": put("    return Rules(\n", "        quiet_min=policy.quiet_min,\n"),
         },
         DOCUMENTS,
