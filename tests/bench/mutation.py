@@ -9,8 +9,8 @@ this one. A change that makes a test hang counts as noticed.
 its own test alone, within two minutes: what CI can afford.
 
 With ``--sample`` only so many changes of each room are tried, drawn by
-``--seed``. Survivors are printed with their change, unless ``HARMLESS`` says
-why nobody could notice them.
+``--seed``. Survivors are printed with their change; why those that are known
+are harmless stands in `mutation.md` beside this file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -46,8 +45,6 @@ SHORT_SAMPLE: Final = 90
 GOAL: Final = 0.9
 """Of a room's changes, those that its tests notice."""
 NOTICED: Final = frozenset({"killed", "timeout", "suspicious", "segfault", "caught by type check"})
-HARMLESS: Final = Path(__file__).with_name("mutation.md")
-"""The survivors that nobody could notice: a line each, with the function, the change and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +130,6 @@ def measure(room: str, sources: Sequence[str], tests: Sequence[str], sample: int
         alive = tuple(name for name in chosen if found[name] not in NOTICED)
         shown = "\n".join(mutmut(copy, "show", name) for name in alive)
     return Score(room, len(made), len(chosen), len(chosen) - len(alive), alive), shown
-
-
-def harmless() -> Mapping[str, str]:
-    """Those that are known to be, by the function that they are in and the number that mutmut gives them there."""
-    text = HARMLESS.read_text(encoding="utf-8") if HARMLESS.exists() else ""
-    return dict(re.findall(r"^\| `([^`]+)` \|.*\| ([^|]+) \|$", text, re.MULTILINE))
 
 
 def scores(rooms: Iterable[str], sample: int | None, seed: int, children: int) -> Iterator[tuple[Score, str]]:

@@ -29,6 +29,7 @@ GOOD: Final = {
 }
 ORDER: Final = CameraOrder(GATE, bytes(range(8)), NOW_S - 60, NOW_S + 3600, BOARD, Place("7", "out"), None)
 NEW_SITE: Final = {claim.SITE: "s-new", claim.SITE_KEY: b"sealed"}
+NULL: Final = cbor2.CBORSimpleValue(22)
 CERTIFICATE_ALONE: Final = {claim.LANE: None, claim.DIRECTION: None, claim.CERTIFICATE: b"\x30\x82"}
 
 
@@ -112,6 +113,7 @@ def test_a_code_that_is_not_ascii_is_named_so() -> None:
         ({claim.SITE: "ab", claim.SITE_KEY: b"sealed"}, "claim -65540"),
         ({claim.SITE: "s" * 65, claim.SITE_KEY: b"sealed"}, "claim -65540"),
         ({claim.SITE: "s-new", claim.SITE_KEY: b""}, "claim -65541"),
+        ({**CERTIFICATE_ALONE, claim.CERTIFICATE: NULL}, "claim -65542"),
         ({claim.SITE: "s-new", claim.SITE_KEY: bytes(257)}, "claim -65541"),
         ({claim.SITE: "s-new", claim.SITE_KEY: "sealed"}, "claim -65541"),
         ({claim.LANE: None, claim.DIRECTION: None}, "a place or a certificate"),

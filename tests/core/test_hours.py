@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import date
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.core.hours import Fit, opening
+from device.core.hours import Fit, local, opening
 from device.core.policy import (
     WARN_EARLY,
     WARN_LATE,
@@ -97,3 +98,22 @@ def test_a_span_and_the_span_from_its_end_to_its_start_share_no_minute(start: in
     now = moment(wall=f"2026-11-{23 + day} {minute // 60:02}:{minute % 60:02}")
     fits = {opening(now, replace(RULES, hours=(span,))) for span in (Span(WEEK, start, end), Span(WEEK, end, start))}
     assert fits == {Fit.INSIDE, Fit.OUTSIDE}
+
+
+def test_of_several_spans_of_a_day_the_best_counts() -> None:
+    """Two shifts: open in each, early before each, closed between; where grace and hours meet, open."""
+    rules = replace(RULES, hours=(Span(WEEK, 6 * 60, 10 * 60, 30, 30), Span(WEEK, 14 * 60, 18 * 60, 30), Span(WEEK, 10 * 60 + 20, 11 * 60)))
+    fits = {"05:45": Fit.EARLY, "07:00": Fit.INSIDE, "10:10": Fit.LATE, "10:25": Fit.INSIDE, "12:00": Fit.OUTSIDE, "13:45": Fit.EARLY}
+    assert {wall: opening(moment(wall=f"2026-11-23 {wall}"), rules) for wall in fits} == fits
+    assert opening(moment(wall="2026-11-23 15:00"), rules) is Fit.INSIDE
+
+
+@pytest.mark.parametrize("zone", ["Asia/Ho_Chi_Minh", "America/New_York", "UTC"])
+def test_the_sites_time_is_its_own_wherever_the_machine_believes_to_be(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The offset is the policy's: a card on which somebody set the time zone adds nothing to it."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        found = local(moment(wall="2026-11-23 08:15"), 420)
+    time.tzset()
+    assert (found.day, found.minute) == (date(2026, 11, 23), 8 * 60 + 15)

@@ -60,6 +60,8 @@ def test_a_code_of_the_moment_lets_one_person_pass_once() -> None:
     assert memory.recall(who(1), LIVE, at(20)).used
     second = replace(LIVE, once=b"second")
     assert not memory.recall(who(1), second, at(20)).used
+    memory.spend(second, at(25))
+    assert memory.recall(who(1), LIVE, at(30)).used
     memory.spend(second, at(USED_PERIODS * 30 + 1))
     assert not memory.recall(who(1), LIVE, at(USED_PERIODS * 30 + 2)).used
 
@@ -117,3 +119,12 @@ def test_a_code_that_was_made_by_the_time_of_a_passage_before_the_restart_is_use
     unknown = Passage(who(1), Direction.IN, at(10, trusted=False))
     assert not Memory(16 * HOUR, [unknown]).recall(who(1), made, at(50, "b2")).used
     assert not Memory(16 * HOUR, [passage]).recall(who(1), replace(made, not_before_s=None), at(50, "b2")).used
+
+
+def test_whoever_is_forgotten_may_have_gone_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so is not among those inside either."""
+    monkeypatch.setattr("device.core.memory.REMEMBERED_LIMIT", 1)
+    memory = Memory(16 * HOUR)
+    memory.remember(Passage(who(1), Direction.OUT, at(1)))
+    memory.remember(Passage(who(2), Direction.IN, at(2)))
+    assert (memory.last(who(1)), memory.inside(at(3))) == (None, 1)

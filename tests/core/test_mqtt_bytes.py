@@ -50,6 +50,6 @@ def test_packets_of_every_length_are_stepped_over(length: int) -> None:
         left >>= 7
         if not left:
             break
-    packet = b"\x30" + bytes(told) + bytes(length)
+    packet = b"\x30" + bytes(told) + b"\xe0" * length
     assert last_word(packet + b"\xe0\x01\x8e") == 0x8E
     assert last_word(packet + packet + b"\xe0\x00") == 0

@@ -448,3 +448,49 @@ def test_queued_answers_lose_no_time_and_no_answer(asked: list[Sign]) -> None:
     extra = stage.signs()[-1][0] - sum(lengths)
     assert extra in {count * REPEAT_DARK_MS for count in range(len(asked))}
     assert len(stage.beeps_ms()) == sum({"accept_out": 2, "reject": 3, "order_taken": 5}.get(sign.value, 1) for sign in asked)
+
+
+def test_a_beep_that_was_begun_counts_as_heard() -> None:
+    """Cut off after a moment it does not come again before its distance is over; one that was not begun counts for nothing."""
+    stage = Stage()
+    stage.show(Sign.OUT_OF_SERVICE)
+    stage.play(5_010)
+    stage.show(Sign.ACCEPT_IN)
+    stage.play(10_000)
+    stage.show(Sign.OUT_OF_SERVICE)
+    stage.play(20_000)
+    chirps = [at for at in stage.beeps_ms() if at != 5_010]
+    assert chirps == [5_000]
+    ticking = Stage()
+    for sign, ms in ((Sign.UNREADABLE, 10), (Sign.READY, 100), (Sign.UNREADABLE, 2_000)):
+        ticking.show(sign)
+        ticking.play(ms)
+    assert ticking.beeps_ms() == [0, 2_000]
+    failing = Stage()
+    for sign, ms in ((Sign.OUT_OF_SERVICE, 4_000), (Sign.READY, 100), (Sign.OUT_OF_SERVICE, 6_000)):
+        failing.show(sign)
+        failing.play(ms)
+    assert failing.beeps_ms() == [9_100]
+
+
+def test_answers_before_the_pins_were_ever_written_are_played() -> None:
+    """Two in one moment: the newer is shown, and the one that nobody could see is counted."""
+    player = Player(patterns(SCORE, "normal", "full"))
+    assert player.due_ns is None
+    player.show(Sign.REJECT, START_NS)
+    player.show(Sign.ACCEPT_IN, START_NS)
+    assert (player.advance(START_NS).sign, player.dropped) == (Sign.ACCEPT_IN, 1)
+
+
+def test_a_light_that_is_held_back_counts_once_however_often_it_is_looked_at() -> None:
+    """The thread may look each millisecond while it waits."""
+    stage = Stage()
+    for _ in range(4):
+        stage.show(Sign.ACCEPT_IN)
+        stage.play(100)
+        stage.show(Sign.READY)
+        stage.show(Sign.REJECT)
+        stage.play(100)
+    for _ in range(5):
+        stage.play(1)
+    assert stage.player.held_back == 2

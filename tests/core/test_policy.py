@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -97,6 +97,7 @@ def test_a_rejected_code_keeps_its_own_reason_and_names_nobody() -> None:
     """What the parser refused is refused with the parser's reason."""
     decision = decide(Rejection(Kind.PAYMENT, Reason.PAYMENT_CODE, 90), None, moment(), rules=RULES)
     assert (decision.verdict, decision.reason, decision.sign) == (Verdict.REJECT, Reason.PAYMENT_CODE, Sign.REJECT)
+    assert decision.kind is Kind.PAYMENT
     assert decision.subject is None
     assert decision.direction is None
 
@@ -169,9 +170,11 @@ class Listed:
     members: frozenset[bytes] | None
     age: Standing = Standing.FRESH
     name: str = "staff"
+    asked: list[ClockReading] = field(default_factory=list)
 
-    def standing(self, _now: ClockReading) -> Standing:
-        """How old it is said to be."""
+    def standing(self, now: ClockReading) -> Standing:
+        """How old it is said to be, at the moment of the showing."""
+        self.asked.append(now)
         return self.age
 
 
@@ -401,3 +404,11 @@ def test_forgiveness_counts_the_seconds_of_its_minute() -> None:
     for came_s, now_s, reason in passages:
         came = passed(Direction.IN, after_three(came_s))
         assert decide(CARD, WHO, after_three(now_s), Remembered(came), rules=rules).reason is reason, (came_s, now_s)
+
+
+def test_the_age_of_a_list_is_that_of_the_moment() -> None:
+    """Not of another: a list is asked with the reading by which everything else is decided."""
+    listed = Listed(frozenset())
+    now = moment(wall="2026-11-23 09:30")
+    decide(CARD, WHO, now, rules=replace(RULES, lists=(ListRule(ListUse.DENY, listed, CAREFUL),)))
+    assert listed.asked == [now]

@@ -691,3 +691,22 @@ def test_how_long_to_wait_is_said_exactly() -> None:
     assert sending.wait_s(0.0, 5) == math.inf
     sending.puback(1001, Fate.FORBIDDEN, 7.0)
     assert sending.wait_s(10.0, None) == pytest.approx(FORBIDDEN_RETRY_S - 3)
+
+
+def test_a_new_connection_probes_at_once_and_still_says_why_it_held() -> None:
+    """Whoever asks for the state in between is told what the broker had said."""
+    sending = window(floor=1000)
+    send(sending, live=1)
+    sending.puback(1001, Fate.FORBIDDEN, 0.0)
+    sending.disconnected(1.0)
+    sending.connected(100, 2.0)
+    assert sending.hold == Hold(Fate.FORBIDDEN, 2.0)
+
+
+@pytest.mark.parametrize("left_s", [0.001, 0.5, 1.0, 20.0])
+def test_the_next_resend_is_waited_for_however_near_it_is(left_s: float) -> None:
+    """Half a second before it is due there is half a second to wait, and not for ever."""
+    sending = window(floor=1000)
+    send(sending, live=1)
+    taken(sending, 1001)
+    assert sending.wait_s(RESEND_MIN_S - left_s, None) == pytest.approx(left_s)

@@ -131,3 +131,10 @@ def test_a_noisy_profile_that_needs_the_ear_is_named() -> None:
         f"accept_in and accept_out cannot be told apart by light alone in profile noisy of kit full{dims}"
         for dims in ("", " without dimming")
     )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_sign_that_begins_lit_has_its_first_flash_counted(count: int) -> None:
+    """Nobody's eye starts at the second one."""
+    score = with_line("reject", light=[100, 100] * (count - 1) + [100, 900])
+    assert most_flashes(pattern(score, Sign.REJECT, "normal", "full")) == count

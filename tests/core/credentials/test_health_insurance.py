@@ -51,6 +51,12 @@ def test_empty_fields_are_not_stated(empty: str) -> None:
     assert (found.name, found.birth, found.sex, found.warnings) == (None, None, None, ())
 
 
+@pytest.mark.parametrize("born", ["\t05/02/1990", "05/02/1990\u00a0"])
+def test_a_birth_date_is_padded_with_spaces_and_nothing_else(born: str) -> None:
+    """No card that was issued has another."""
+    assert isinstance(parse(altered(NEW, 2, born).encode()), Rejection)
+
+
 @pytest.mark.parametrize("born", ["1990", " 1990", "00/00/1990"])
 def test_birth_may_be_only_a_year(born: str) -> None:
     """Many older people's cards state no day."""

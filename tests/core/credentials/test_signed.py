@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from device.core.credentials import parse
 from device.core.credentials.cbor import DEPTH_LIMIT, BadCbor, loads
 from device.core.credentials.health_certificate import INFLATED_LIMIT_BYTES
-from device.core.credentials.trust import KeyUse, Trust
+from device.core.credentials.trust import KeyUse, Trust, TrustedKey
 from device.core.reasons import Reason
 from device.core.types import Assurance, Credential, HealthEvent, HealthStatement, Kind, Rejection, SubjectClass
 from provisioning.badges.issuer import BadgeIssuer, symbol
@@ -354,3 +354,12 @@ def test_a_certificate_that_another_implementation_signed_is_taken(
     payload = cbor2.dumps({1: "VN", 4: NOW_S + 1000, 6: NOW_S - 1000, -260: {1: VACCINATION}})
     signed = cwt.COSE.new().encode_and_sign(payload, theirs, protected={1: ALGORITHMS[alg], 4: kid})
     assert good(packed(signed)).number == "URN:UVCI:01:VN:TEST/1#X"
+
+
+def test_where_two_entries_fit_the_one_that_lasts_longest_speaks() -> None:
+    """The same key listed again for another year: badges of the next year count, whichever entry stands first."""
+    old, new = (TrustedKey(BADGE_KEY.public_key(), NOW_S - 1000, NOW_S + end) for end in (500, 5000))
+    for both in ((old, new), (new, old)):
+        claim = good(BADGE.encode(), Trust(1, NOW_S + 5000, {(KeyUse.BADGES, b"\x01"): both})).claim
+        assert claim is not None
+        assert claim.not_after_s == NOW_S + 1000
