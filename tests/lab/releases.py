@@ -13,13 +13,19 @@ PARTS: Final = ("device", "systemd", "pyproject.toml", "README.md", "LICENSE")
 _START: Final = "    config = commissioned.load(config_path) if desired is None else desired.effective()\n"
 _FIRST: Final = "from __future__ import annotations\n"
 
+GOOD: Final = "9000.2.0"
+DIES: Final = "9000.3.0"
+REFUSES: Final = "9000.4.0"
+BROKEN: Final = "9000.5.0"
+"""Newer than whatever is in the project: a number near its own would one day be its own."""
+
 CHANGES: Final[dict[str, dict[str, tuple[str, str]]]] = {
-    "0.2.0": {},
-    "0.3.0": {"device/gate.py": (_START, _START + '    raise RuntimeError("made to fail")\n')},
-    "0.4.0": {"device/gate.py": (_START, _START + '    raise ConfigError("gate.made: made to be refused")\n')},
-    "0.5.0": {"device/cli.py": (_FIRST, _FIRST + "import no_such_module\n")},
+    GOOD: {},
+    DIES: {"device/gate.py": (_START, _START + '    raise RuntimeError("made to fail")\n')},
+    REFUSES: {"device/gate.py": (_START, _START + '    raise ConfigError("gate.made: made to be refused")\n')},
+    BROKEN: {"device/cli.py": (_FIRST, _FIRST + "import no_such_module\n")},
 }
-"""What is replaced in which file: 0.2.0 is good, 0.3.0 dies, 0.4.0 refuses the configuration, 0.5.0 cannot be started at all."""
+"""What is replaced in which file. The last cannot be started at all."""
 
 
 def release(version: str, folder: Path, changes: dict[str, tuple[str, str]] | None = None) -> Path:

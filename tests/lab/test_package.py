@@ -21,7 +21,7 @@ from tests.lab import service
 from tests.lab.conftest import PACKAGES, TESTS
 from tests.lab.folder import Folder
 from tests.lab.nspawn import Machine, booted, wait_for
-from tests.lab.releases import CHANGES, release
+from tests.lab.releases import BROKEN, CHANGES, DIES, GOOD, REFUSES, release
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 
@@ -176,17 +176,17 @@ def current(machine: Machine) -> str:
 def test_an_upgrade_is_watched_and_stays_and_the_one_before_is_kept(machine: Machine) -> None:
     """Signed, installed beside the running version, switched, watched until it is well. Nothing recorded is lost."""
     newest = service.status(machine)["journal"]["newest"]
-    machine.run("gate", "update", f"{HANDED_OUT}/gate_0.2.0_amd64.deb")
+    machine.run("gate", "update", f"{HANDED_OUT}/gate_{GOOD}_amd64.deb")
     wait_result(machine, "good")
-    assert machine.said("/usr/lib/gate/gate-switch", "list").splitlines() == [f"{source().version} previous", "0.2.0 current"]
-    assert service.status(machine)["version"] == "0.2.0"
+    assert machine.said("/usr/lib/gate/gate-switch", "list").splitlines() == [f"{source().version} previous", f"{GOOD} current"]
+    assert service.status(machine)["version"] == GOOD
     assert service.status(machine)["journal"]["newest"] >= newest
     machine.run("/usr/lib/gate/gate-switch", "back")
     service.wait_deciding(machine)
     assert service.status(machine)["version"] == source().version
 
 
-@pytest.mark.parametrize(("version", "why"), [("0.3.0", "gate.service is"), ("0.4.0", "refuses its configuration")])
+@pytest.mark.parametrize(("version", "why"), [(DIES, "gate.service is"), (REFUSES, "refuses its configuration")])
 def test_a_version_that_is_not_well_goes_by_itself(machine: Machine, version: str, why: str) -> None:
     """One that crashes, one that refuses the configuration: the version before is back in service, and the report says why."""
     machine.run("gate", "update", f"{HANDED_OUT}/gate_{version}_amd64.deb")
@@ -199,7 +199,7 @@ def test_a_version_that_is_not_well_goes_by_itself(machine: Machine, version: st
 
 def test_a_version_that_cannot_start_is_never_made_current(machine: Machine) -> None:
     """It is tried before the link is changed: dpkg fails, the gate does not notice."""
-    done = machine.run("gate", "update", f"{HANDED_OUT}/gate_0.5.0_amd64.deb", check=False)
+    done = machine.run("gate", "update", f"{HANDED_OUT}/gate_{BROKEN}_amd64.deb", check=False)
     assert done.returncode == 1
     assert report(machine)["result"] == "failed"
     assert current(machine) == source().version
@@ -208,8 +208,8 @@ def test_a_version_that_cannot_start_is_never_made_current(machine: Machine) -> 
 
 def test_a_trial_goes_on_after_a_power_cut(machine: Machine) -> None:
     """The plug is pulled while a bad version is watched: after the boot it still has to prove itself, and goes."""
-    machine.run("gate", "update", f"{HANDED_OUT}/gate_0.3.0_amd64.deb")
-    wait_for(lambda: current(machine) == "0.3.0", 20, lambda: str(report(machine)))
+    machine.run("gate", "update", f"{HANDED_OUT}/gate_{DIES}_amd64.deb")
+    wait_for(lambda: current(machine) == DIES, 20, lambda: str(report(machine)))
     machine.pull_the_plug()
     machine.start()
     wait_result(machine, "returned", 90)
@@ -219,13 +219,13 @@ def test_a_trial_goes_on_after_a_power_cut(machine: Machine) -> None:
 
 def test_what_the_daemon_hands_in_is_installed_only_if_it_is_signed(machine: Machine) -> None:
     """The way of an order from the province: the gate's user leaves a file, root looks at its signature."""
-    hand_in(machine, "0.2.0", signed=False)
+    hand_in(machine, GOOD, signed=False)
     wait_result(machine, "refused")
     assert "no signature" in report(machine)["reason"]
     assert current(machine) == source().version
-    hand_in(machine, "0.2.0", signed=True)
+    hand_in(machine, GOOD, signed=True)
     wait_result(machine, "good")
-    assert current(machine) == "0.2.0"
+    assert current(machine) == GOOD
 
 
 def test_debians_signify_takes_our_signatures_and_we_take_its(folder: Path, tmp_path: Path) -> None:
