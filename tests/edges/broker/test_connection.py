@@ -402,3 +402,23 @@ def test_many_threads_may_publish_at_once(server: MqttServer) -> None:
     assert answered == set(range(300))
     assert all(len(set(message.payload)) == 1 for message in server.published)
     talk.goodbye()
+
+
+def test_one_more_topic_is_heard_and_one_less(tmp_path: Path) -> None:
+    """As long as the connection stands; the broker keeps what it cannot hand over, so each message is confirmed."""
+    with running(Broker.plain(tmp_path)) as broker:
+        talk = Talk(peer(broker.port))
+        talk.next(Connected)
+        talk.connection.subscribe("a/b")
+        assert talk.next(Subscribed).codes == (1,)
+        talk.connection.publish(Publication("heard", "a/b", b"x"))
+        found = {type(event): event for event in (talk.events.get(timeout=10) for _ in range(2))}
+        assert found[Answered] == Answered("heard", 0x00)
+        arrived = found[Arrived]
+        assert isinstance(arrived, Arrived)
+        assert (arrived.topic, arrived.qos) == ("a/b", 1)
+        talk.connection.done(arrived)
+        talk.connection.unsubscribe("a/b")
+        talk.connection.publish(Publication("unheard", "a/b", b"x"))
+        assert talk.next(Answered) == Answered("unheard", 0x10)
+        talk.goodbye()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
 
-from device.edges.broker.tls import TlsFiles, failure_of, tls_failure_of
+from device.edges.broker.tls import TlsFiles, context_for, failure_of, tls_failure_of
 from tests.edges.broker.town_kit import Town
 from tests.edges.broker.uplink_kit import GATE, Listener, lines, peer, rig
 from tests.mosquitto import Authority, Broker, running
@@ -156,3 +158,57 @@ def _answer_as_portal(listener: socket.socket) -> None:
     with connection:
         connection.recv(4096)
         connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n")
+
+
+def test_a_private_key_with_a_password_is_refused_and_nobody_is_asked(authority: Authority, tmp_path: Path) -> None:
+    """A service that waited for somebody at a terminal would wait for ever."""
+    mine = authority.issue(GATE)
+    key = load_pem_private_key(mine.key.read_bytes(), None)
+    locked = tmp_path / "locked.pem"
+    locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    with pytest.raises(ssl.SSLError, match="the private key has a password, which nobody is there to type"):
+        TlsFiles(mine.ca, mine.cert, locked).context()
+
+
+def test_who_shows_no_certificate_needs_none(authority: Authority) -> None:
+    """The other side's is checked all the same."""
+    context = TlsFiles(authority.ca).context()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_https_believes_the_machines_authorities_and_the_provinces(authority: Authority) -> None:
+    """Lists may lie on a server with a certificate of either kind; a file that is no certificate is no reason to go without."""
+    before = len(context_for(None).get_ca_certs())
+    context = context_for(authority.ca)
+    assert len(context.get_ca_certs()) == before + 1
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    with pytest.raises(OSError, match="No such file"):
+        context_for(Path("/nowhere/ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(2, "tls_unknown_authority"), (9, "tls_not_yet_valid"), (10, "tls_expired"), (18, "tls_unknown_authority")]
+    + [(code, "tls_unknown_authority") for code in (19, 20, 21)]
+    + [(23, "tls_revoked"), (62, "tls_wrong_host"), (64, "tls_wrong_host"), (7, "tls_certificate")],
+)
+def test_certificates_are_told_apart_by_what_openssl_found(code: int, reason: str) -> None:
+    """By the numbers of x509_vfy.h; one that is not in the table is a certificate all the same."""
+    error = ssl.SSLCertVerificationError("certificate verify failed")
+    error.verify_code = code
+    assert failure_of(error) == reason
+
+
+@pytest.mark.parametrize("number", [100, 101, 112, 113])
+def test_a_network_that_is_not_there_is_unreachable(number: int) -> None:
+    """Network down or without a way, host down or without a way."""
+    assert failure_of(OSError(number, "")) == "unreachable"
+
+
+def test_a_tls_error_without_a_reason_is_told_by_its_text() -> None:
+    """As OpenSSL has it for an end in the middle."""
+    for text, reason in (("[SSL] http request", "tls_not_spoken"), ("EOF", "tls_failed")):
+        error = ssl.SSLError(text)
+        error.reason = None  # type: ignore[assignment]  # as the library has it where OpenSSL gave none
+        assert failure_of(error) == reason
