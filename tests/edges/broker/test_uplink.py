@@ -10,6 +10,7 @@ import pytest
 
 from device.core import wire
 from device.core.types import ClockReading
+from device.edges.broker.downlink import ConfigVerdict
 from device.edges.broker.uplink import UNANSWERED_LIMIT_S
 from tests.edges.broker.test_connection import CONNACK_CODES
 from tests.edges.broker.uplink_kit import GATE, Rig, lines, rig
@@ -70,6 +71,8 @@ def test_a_message_that_is_no_ack_is_counted_and_told_and_releases_nothing(
         server.publish(wire.down(GATE, "ack"), payload)
         up.wait(lambda: up.stat("bad_messages") == 1)
         server.wait(lambda: len(server.pubacks) == 1)
+        server.publish(wire.down(GATE, "ack"), payload)
+        up.wait(lambda: up.stat("bad_messages") == 2)
         assert up.record.left == 2
     assert any("an ack could not be read" in line for line in lines(caplog))
 
@@ -232,6 +235,7 @@ def test_a_record_that_cannot_be_read_stops_the_sending_and_nothing_else(server:
             made.nudge()
             made.wait_rounds(1)
         assert made.stat("record_errors") <= 3, "the disk is asked again and again"
+        made.pass_time_until(lambda: made.stat("record_errors") >= 6)
         made.record.unreadable = False
         made.record.add(3)
         made.advance(6)
@@ -431,3 +435,123 @@ def test_an_orderly_stop_says_all_that_became_of_orders_however_narrow_the_windo
     made.uplink.close()
     assert [message.topic.rpartition("/")[2] for message in server.published if "/up/cmd/" in message.topic] == ["w-1", "w-2", "w-3"]
     assert content(server.on("/state")[-1])["online"] is False
+
+
+# ----------------------------------------------------------------- lists, configuration, and what else the gate hands in
+
+
+class Fetching:
+    """Whoever fetches lists, and what was handed over."""
+
+    names = ("staff", "guests")
+
+    def __init__(self) -> None:
+        self.lines: list[bool] = []
+        self.given: list[tuple[str, ...]] = []
+
+    def announced(self, gate: str, name: str, payload: bytes) -> None:
+        """A list."""
+        self.given.append((gate, name, payload.decode()))
+
+    def arrived(self, digest: str, payload: bytes) -> None:
+        """A part of one."""
+        self.given.append((digest, payload.decode()))
+
+    def online(self, *, connected: bool) -> None:
+        """The line."""
+        self.lines.append(connected)
+
+
+def test_whoever_fetches_lists_hears_what_is_offered_and_whether_there_is_a_line(server: MqttServer) -> None:
+    """By the names of the rules, for this gate and for all; parts on topics that it asks for while this connection stands."""
+    made = Rig(server.port)
+    fetching = Fetching()
+    made.uplink.set_list_fetcher(fetching)
+    made.uplink.start()
+    try:
+        made.wait_phase("online")
+        made.wait(lambda: fetching.lines == [True])
+        wanted = next(line for line in server.talk if "SUBSCRIBE" in line)
+        for name in fetching.names:
+            assert all(wire.down(gate, "list", name) in wanted for gate in (GATE, wire.ALL))
+        server.publish(wire.down(wire.ALL, "list", "staff"), b"offer", retain=True)
+        made.uplink.hear(wire.down(GATE, "part", "ab" * 32), wanted=True)
+        server.wait(lambda: any("SUBSCRIBE" in line and "ab" * 32 in line for line in server.talk))
+        server.publish(wire.down(GATE, "part", "ab" * 32), b"part")
+        made.wait(lambda: len(fetching.given) == 2)
+        assert fetching.given == [(wire.ALL, "staff", "offer"), ("ab" * 32, "part")]
+        server.hang_up()
+        made.wait(lambda: fetching.lines[:3] == [True, False, True])
+    finally:
+        made.uplink.close()
+    assert (made.stat("bad_messages"), made.stat("refused_orders")) == (0, 0)
+
+
+def test_a_configuration_is_judged_and_the_last_verdict_is_said_on_each_connection(server: MqttServer) -> None:
+    """Who comes late hears it too: it is said again, and stays with the broker."""
+    made = Rig(server.port)
+    heard: list[bytes] = []
+    last: list[ConfigVerdict] = []
+
+    def judge(payload: bytes) -> ConfigVerdict:
+        heard.append(payload)
+        last[:] = [ConfigVerdict(7, "applied")]
+        return last[0]
+
+    made.uplink.set_config_judge(judge, lambda: last[0] if last else None)
+    made.uplink.start()
+    try:
+        made.wait_phase("online")
+        server.wait(lambda: bool(server.on("/hello")))
+        assert server.on("/up/config") == []
+        server.publish(wire.down(GATE, "config"), b"seven")
+        server.wait(lambda: len(server.on("/up/config")) == 1)
+        server.hang_up()
+        server.wait(lambda: len(server.on("/up/config")) == 2)
+    finally:
+        made.uplink.close()
+    assert heard == [b"seven"]
+    assert [(content(one)["desired"], content(one)["status"], one.retain) for one in server.on("/up/config")] == [(7, "applied", True)] * 2
+
+
+def test_the_rate_of_old_events_can_be_changed_while_it_runs(server: MqttServer) -> None:
+    """As the order of that name does; live events go on."""
+    made = Rig(server.port, backlog_per_s=1_000)
+    made.uplink.set_drain_rate(0.01)
+    made.record.add(50, age_s=7 * 86_400)
+    made.uplink.start()
+    try:
+        server.wait(lambda: len(server.events()) >= 1)
+        live = made.record.add()
+        server.wait(lambda: any(int(content(message)["sequence"]) == live for message in server.events()))
+        assert len(server.events()) <= 3
+    finally:
+        made.uplink.close()
+
+
+def test_what_waits_again_is_sent_again(server: MqttServer) -> None:
+    """The province asked for events that it had confirmed: the record is read from its beginning."""
+    with rig(server.port) as up:
+        up.record.add(3)
+        up.wait(lambda: up.stat("published") == 3)
+        kept = dict(up.record._rows)  # noqa: SLF001 - the record in memory has no way back
+        ack(server, up.record.epoch, 3)
+        up.wait(lambda: up.record.left == 0)
+        up.record._rows.update(kept)  # noqa: SLF001 - as above
+        up.wait_rounds(2)
+        assert len(server.events()) == 3
+        up.uplink.rewind()
+        up.nudge()
+        server.wait(lambda: len(server.events()) == 6)
+        assert [int(content(message)["sequence"]) for message in server.events()] == [1, 2, 3, 1, 2, 3]
+
+
+def test_a_message_of_another_gate_or_of_no_known_kind_is_counted_and_moves_nothing(server: MqttServer) -> None:
+    """Whatever a broker hands over."""
+    with rig(server.port) as up:
+        up.wait_phase("online")
+        for topic in ("gates/v1/gate-08/down/ack", f"gates/v1/{GATE}/up/state", "x", wire.down(GATE, "ack") + "/more"):
+            server.publish(topic, b"{}")
+        up.wait(lambda: up.stat("bad_messages") == 4)
+        assert up.stat("refused_orders") == 0
+        assert up.record.audits("command") == []
