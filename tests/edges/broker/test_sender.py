@@ -242,6 +242,7 @@ def test_a_record_that_begins_anew_is_announced_by_a_new_hello(server: MqttServe
         up.advance(1.1)
         up.wait(lambda: up.stat("connects") == 2)
         up.wait(lambda: up.stat("published") == 5)
+        assert up.stat("ends") == {"new_record": 1}
         assert [content(message)["epoch"] for message in server.on("/hello")] == [old, new]
         ack(server, old, 3)
         up.wait(lambda: up.stat("stray_acks") == 1)
@@ -408,3 +409,46 @@ def test_figures_and_lanes_say_how_far_the_record_is() -> None:
     assert figures["ack_ms"] == {"p50": 250.0, "p95": 250.0, "p99": 250.0}
     one.sender.answered(5, 0x97, one.now_s)
     assert one.sender.figures()["hold"] == "busy"
+
+
+def test_a_new_connection_probes_at_once_whatever_was_held() -> None:
+    """The broker that refused may have been mended; what it says to one event decides about the rest."""
+    one = Broker()
+    one.record.add(3)
+    one.pump()
+    for seq in (1, 2, 3):
+        one.sender.answered(seq, 0x87, one.now_s)
+    assert one.pump(1.0) == REFRESH_S
+    one.sender.end(one.now_s, blamed=False)
+    one.got.clear()
+    one.sender.begin(Connected(16, 100_000, 2, retain_available=True, session_present=False), one.now_s)
+    one.record.add(1)
+    one.sender.adopt(one.record.epoch)
+    one.pump()
+    assert len(one.seqs()) == 1
+
+
+def test_what_was_taken_is_come_back_for_before_long() -> None:
+    """Neither a second later nor at once: the confirmations of a moment are written together."""
+    one = Broker(settled_by_broker=True)
+    one.record.add(1)
+    assert one.pump() == REFRESH_S
+    one.take(1)
+    assert one.pump(SETTLE_S / 4) == pytest.approx(SETTLE_S * 3 / 4)
+    one.pump(SETTLE_S)
+    assert one.record.left == 0
+    assert one.pump() == REFRESH_S
+
+
+def test_ages_are_told_to_a_tenth_of_a_second() -> None:
+    """Of the oldest event in each lane; a lane that is empty has none."""
+    one = Broker()
+    one.record.add(1, age_s=LIVE_AGE_S + 1_000.26)
+    one.record.add(1, age_s=1.26)
+    lanes = one.sender.lanes()
+    for lane, age_s in (("backlog", LIVE_AGE_S + 1_000.26), ("live", 1.26)):
+        oldest_s = lanes[lane]["oldest_s"]  # type: ignore[index,call-overload]  # any JSON
+        assert isinstance(oldest_s, float)
+        assert age_s - 0.1 <= oldest_s < age_s + 10
+        assert oldest_s == round(oldest_s, 1)
+    assert Broker().sender.lanes() == {"live": {"depth": 0}, "backlog": {"depth": 0}}
