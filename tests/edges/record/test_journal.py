@@ -7,6 +7,7 @@ import sqlite3
 import uuid
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -515,3 +516,13 @@ def test_how_long_a_confirmed_event_is_kept_is_seconds(path: Path, clock: FakeCl
         assert list(journal.waiting(0, 10)) == []
         clock.advance_ns(1)
         assert numbers(journal.waiting(0, 10)) == [3]
+
+
+def test_each_turn_of_the_writer_counts(opener: Opener, clock: FakeClock) -> None:
+    """By it the watchdog sees that the record goes on."""
+    journal = opener()
+    seen = []
+    for number in range(4):
+        settle([journal.record(checkin(clock, number))])
+        seen.append(journal.progress)
+    assert all(earlier < later for earlier, later in pairwise(seen))

@@ -228,3 +228,22 @@ def test_a_file_without_an_epoch_is_no_record(path: Path) -> None:
         connection.commit()
     with pytest.raises(JournalError, match="epoch"):
         JournalReader(path)
+
+
+def test_an_event_from_before_the_clock_was_known_is_read_with_the_time_that_is_known_now(
+    opener: Opener, path: Path, clock: FakeClock
+) -> None:
+    """As it will be sent: corrected by what the same boot learned later."""
+    right_ns = clock.wall_ns
+    clock.set_wall(7 * 10**9, trusted=False)
+    journal = opener()
+    settle([journal.record(checkin(clock, 1))])
+    clock.advance(60)
+    clock.set_wall(right_ns, trusted=True)
+    settle([journal.record(checkin(clock, 2))])
+    journal.maintain()
+    with JournalReader(path) as reader:
+        found = {one.stored.seq: one.stamp for one in reader.events() if one.stored.channel is Channel.CHECKIN}
+    first, second = (found[seq] for seq in sorted(found)[:2])
+    assert (second.clock, second.time_ns) == (ClockState.SYNCED, right_ns)
+    assert (first.clock, first.time_ns) == (ClockState.CORRECTED, right_ns - 60 * 10**9)
