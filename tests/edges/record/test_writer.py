@@ -943,6 +943,25 @@ def test_a_disk_that_hangs_is_waited_for_only_so_long(
     assert numbers(opener().waiting(0, 10)) == [1, 2]
 
 
+def test_a_disk_that_hangs_is_waited_for_half_a_minute(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card may take seconds over a sync; but nobody waits for ever, neither who asks nor who closes."""
+    journal = opener()
+    waited: list[float | None] = []
+
+    def hang(_: object, timeout: float | None = None) -> None:
+        waited.append(timeout)
+        raise TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Future, "result", hang)
+        with pytest.raises(JournalError, match="the disk under the record does not answer"):
+            journal.maintain()
+        patched.setattr(threading.Thread, "join", hang)
+        with pytest.raises(TimeoutError):
+            journal.close()
+    assert waited == [30.0, 30.0]
+
+
 def test_what_is_asked_for_before_the_end_is_done_or_refused(opener: Opener, clock: FakeClock, disk: FaultyDisk) -> None:
     """Nobody waits for a writer that is gone."""
     journal = opener(connect=disk)
