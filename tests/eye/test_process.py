@@ -18,6 +18,7 @@ import pytest
 
 from device.core.eye_messages import Beat, Hello, Message, Trouble, decode
 from device.core.types import Sighting
+from tests.conftest import stat_of
 from tests.eye.pages import png, symbol
 from tests.waiting import until
 
@@ -258,11 +259,4 @@ def test_starting_it_loads_no_library_of_other_sources(stage: Stage) -> None:
 
 def wait_gone(pid: int) -> None:
     """Until the process is no more, or only a name that nobody has asked for."""
-
-    def gone() -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-        except FileNotFoundError:
-            return True
-
-    until(gone, why=lambda: f"process {pid} is still there")
+    until(lambda: stat_of(Path(f"/proc/{pid}"))[:1] in ([], ["Z"]), why=lambda: f"process {pid} is still there")

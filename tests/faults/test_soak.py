@@ -59,7 +59,7 @@ def sample(one: Site, started: float) -> Sample | None:
             threads,
             wal.stat().st_size / MIB,
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second: it went between the opening and the reading
         return None
 
 
