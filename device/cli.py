@@ -157,12 +157,9 @@ def update(options: argparse.Namespace) -> int:
 
 def enrol(options: argparse.Namespace) -> int:
     """A first boot: get the gate's own certificate with what is on the card."""
-    from device.edges.certificate.enrol import Places
-    from device.edges.certificate.enrol import enrol as get_certificate
+    from device.verbs.enrol import run_enrol
 
-    gate = get_certificate(Places(options.card, options.etc, options.store), options.wait)
-    print(f"{gate}: enrolled")
-    return GOOD
+    return run_enrol(options.card, options.etc, options.store, options.wait)
 
 
 def renew(options: argparse.Namespace) -> int:

@@ -96,6 +96,7 @@ def program(desk: Desk) -> typer.Typer:
     group("broker", {"mosquitto": Brokers(desk).mosquitto, "access": Leaving(desk).access, "rabbitmq": Brokers(desk).rabbitmq})
     group("enrol", {"serve": Enrolments(desk).serve})
     group("card", {"write": Cards(desk).write, "sheet": Cards(desk).sheet})
+    group("kit", {"make": Cards(desk).make_kit})
     group("badge", {"issue": Badges(desk).issue, "revoke": Badges(desk).revoke, "list": Badges(desk).list})
     group("list", {"publish": Lists(desk).publish})
     group("config", {"send": Remote(desk).send})

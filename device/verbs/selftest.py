@@ -45,6 +45,8 @@ FRAME_LIMIT_S: Final = 10.0
 SHOWN_S: Final = 2.2
 """Longer than the longest answer."""
 SYNC_TIMES: Final = 20
+SYSTEM_SLICE: Final = Path("/sys/fs/cgroup/system.slice")
+SERVICES: Final = ("gate.service", "gate-eye.service")
 CONNECT_LIMIT_S: Final = 10.0
 
 
@@ -87,6 +89,7 @@ def rows_of(config: GateConfig) -> Iterator[Row]:
         ("clock", _clock),
         ("temperature", _temperature),
         ("power", _power),
+        ("memory", _memory),
     ]
     if config.broker is not None:
         broker = config.broker
@@ -235,6 +238,18 @@ def _power() -> Row:
     if bits & health.UNDER_VOLTAGE_NOW:
         return Row("power", Grade.FAIL, "under-voltage now: use the official power supply and a short cable")
     return Row("power", Grade.WARN if bits else Grade.PASS, f"throttling bits 0x{bits:x}")
+
+
+def _memory() -> Row:
+    """Whether the kernel holds the services to their limits: then a leak ends one of them, and not the machine."""
+    if not SYSTEM_SLICE.exists():
+        return Row("memory", Grade.WARN, "the services do not run under this machine's systemd")
+    limits = {unit: health.memory_limit_bytes(unit) for unit in SERVICES if (SYSTEM_SLICE / unit).exists()}
+    free = [unit for unit, limit in limits.items() if limit is None]
+    if free or not limits:
+        unlimited = ", ".join(free) or "no service of the gate runs"
+        return Row("memory", Grade.FAIL, f"no limit holds: {unlimited}; cmdline.txt needs cgroup_enable=memory")
+    return Row("memory", Grade.PASS, ", ".join(f"{unit} {limit >> 20} MiB at most" for unit, limit in limits.items() if limit is not None))
 
 
 def _certificate(path: Path) -> Row:

@@ -13,6 +13,11 @@ from provisioning.common.errors import Refused
 MARKS: Final = ("config.txt", "cmdline.txt")
 KERNELS: Final = ("kernel8.img", "kernel_2712.img")
 """64-bit kernels; a card with 32 bits alone has neither."""
+SEED: Final = "user-data"
+"""What cloud-init reads; an image with cloud-init has one, whether Imager customised it or not."""
+PRESEED: Final = "rpi-preseed.toml"
+"""What newer images of Raspberry Pi's read instead."""
+ISSUE: Final = "issue.txt"
 LEAST_FREE_BYTES: Final = 2 << 20
 HALF: Final = ".new"
 """The end of a file's name while it is not whole."""
@@ -34,6 +39,8 @@ class BootPartition:
             missing.append("bcm27….dtb")
         if missing:
             raise Refused("E160", path=path, missing=", ".join(missing))
+        if not (path / SEED).is_file():
+            raise Refused("E161", path=path, why=PRESEED if (path / PRESEED).exists() else f"{SEED}?")
         free = shutil.disk_usage(path).free
         if free < needs_bytes + LEAST_FREE_BYTES:
             raise Refused("E162", path=path, why=f"{free >> 20} MiB")
@@ -41,12 +48,21 @@ class BootPartition:
             raise Refused("E162", path=path, why="read-only")
         return cls(path)
 
+    @property
+    def image(self) -> str | None:
+        """Which image the card was written with, in its maker's words; None where it does not say."""
+        try:
+            lines = (self.path / ISSUE).read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return None
+        return next((line.strip() for line in lines if line.startswith("Generated using ")), None)
+
     def write(self, name: str, content: bytes) -> None:
         """A file, whole or as it was; read back and compared. Raises Refused (E163)."""
         target = self.path / name
         growing = target.with_name(target.name + HALF)
         try:
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(exist_ok=True, parents=True)
             with growing.open("wb") as file:
                 file.write(content)
                 file.flush()
@@ -60,7 +76,7 @@ class BootPartition:
 
     def sweep(self, folder: str) -> None:
         """Remove what an interrupted run left in a folder of ours: halves, and files of an older card. Raises Refused (E163)."""
-        for path in [*self.path.glob(f"*{HALF}"), *(self.path / folder).glob("*")]:
+        for path in [*self.path.glob(f"*{HALF}"), *(self.path / folder).rglob("*")]:
             if path.is_file():
                 try:
                     path.unlink()

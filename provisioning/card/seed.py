@@ -1,26 +1,35 @@
-"""What cloud-init, or an older Raspberry Pi OS, reads on the first boot."""
+"""What a card tells the first boot: the network, the settings, cloud-init's three files, and the words for firmware and kernel."""
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import yaml
 
+from provisioning.card.kit import Kit
 from provisioning.common.errors import Refused
 from provisioning.registry.sites import Network
 from provisioning.registry.tables import Gate
 
 FOLDER: Final = "gate"
 """On the card, for everything of ours."""
-FIRST_BOOT: Final = f"/boot/firmware/{FOLDER}/first-boot.sh"
-CONNECTION: Final = "/etc/NetworkManager/system-connections/gate.nmconnection"
+PROGRAM: Final = f"/boot/firmware/{FOLDER}/first_boot.py"
+TIMEZONE: Final = "Asia/Ho_Chi_Minh"
 LEAST_WIFI_PASSWORD: Final = 8
+FIRMWARE: Final = "gate.txt"
+"""Beside ``config.txt``, which includes it."""
+_INCLUDE: Final = f"include {FIRMWARE}"
 
 
-def connection(network: Network, password: str | None) -> str:
-    """A NetworkManager keyfile for the site's network. It tries for ever. Raises Refused (E151) for Wi-Fi without name or password."""
+def connection(network: Network, password: str | None, address: str | None = None) -> str:
+    """A NetworkManager keyfile for the site's network. It tries for ever.
+
+    ``address`` is the gate's own with its prefix, where the site's network gives none. Raises
+    Refused (E151) for Wi-Fi without name or password.
+    """
     kinds = {"lan": "ethernet", "wifi": "wifi", "4g": "gsm"}
     sections: dict[str, dict[str, str]] = {
         "connection": {
@@ -28,6 +37,7 @@ def connection(network: Network, password: str | None) -> str:
             "uuid": str(uuid.uuid4()),
             "type": kinds[network.kind],
             "autoconnect": "true",
+            "autoconnect-priority": "100",
             "autoconnect-retries": "0",
         },
     }
@@ -39,57 +49,64 @@ def connection(network: Network, password: str | None) -> str:
     if network.kind == "4g":
         sections["gsm"] = {"apn": network.apn} if network.apn else {"auto-config": "true"}
     sections["ipv4"] = {"method": "auto"}
+    if address is not None:
+        gateway = "" if network.gateway is None else f",{network.gateway}"
+        sections["ipv4"] = {"method": "manual", "address1": f"{address}{gateway}", "dns": "".join(f"{one};" for one in network.dns.split())}
     sections["ipv6"] = {"method": "auto"}
     return (
         "\n\n".join(f"[{name}]\n" + "\n".join(f"{key}={value}" for key, value in pairs.items()) for name, pairs in sections.items()) + "\n"
     )
 
 
-def cloud_init(gate: Gate, claim: str, network: Network, wifi_password: str | None, ssh_keys: Sequence[str]) -> Mapping[str, bytes]:
-    """``meta-data``, ``network-config`` and, last, ``user-data``. Raises Refused (E151)."""
-    user: dict[str, Any] = {"name": "tech", "gecos": "Technician", "lock_passwd": True, "shell": "/bin/bash"}
-    if ssh_keys:
-        user |= {"ssh_authorized_keys": list(ssh_keys), "sudo": "ALL=(ALL) NOPASSWD:ALL"}
+def settings(gate: Gate, network: Network, ssh_keys: Sequence[str], kit: Kit) -> bytes:
+    """What ``first_boot.py`` sets up. Nothing secret."""
     told: dict[str, Any] = {
-        "hostname": gate.id,
-        "manage_etc_hosts": True,
-        "timezone": "Asia/Ho_Chi_Minh",
-        "ssh_pwauth": False,
-        "user": user,
-        "write_files": [{"path": CONNECTION, "permissions": "0600", "content": connection(network, wifi_password)}],
-        "runcmd": [["nmcli", "connection", "reload"], ["sh", FIRST_BOOT]],
+        "gate": gate.id,
+        "timezone": TIMEZONE,
+        "country": network.country if network.kind == "wifi" else None,
+        "ssh_keys": list(ssh_keys),
+        "packages": dict(kit.about.packages),
     }
-    networks: dict[str, Any] = {"version": 2, "ethernets": {"eth0": {"dhcp4": True, "optional": True}}}
+    return json.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def cloud_init(gate: Gate, claim: str) -> Mapping[str, bytes]:
+    """``meta-data``, ``network-config`` and, last, ``user-data``: cloud-init starts our program, and makes no network and nobody."""
+    told = {"hostname": gate.id, "preserve_hostname": False, "ssh_pwauth": False, "bootcmd": [["python3", "-I", PROGRAM, "begin"]]}
     return {
-        "meta-data": _yaml({"instance-id": f"gate-{claim}"}),
-        "network-config": _yaml(networks),
+        "meta-data": _yaml({"instance-id": instance(claim), "local-hostname": gate.id}),
+        "network-config": _yaml({"network": {"config": "disabled"}}),
         "user-data": b"#cloud-config\n" + _yaml(told),
     }
 
 
-def first_run(gate: Gate, network: Network, wifi_password: str | None, ssh_keys: Sequence[str], cmdline: str) -> Mapping[str, bytes]:
-    """The older form: ``firstrun.sh``, and ``cmdline.txt`` that runs it once. Raises Refused (E151)."""
-    keys = "\n".join(ssh_keys)
-    script = f"""#!/bin/sh
-set -u
-hostnamectl set-hostname {gate.id} || echo {gate.id} >/etc/hostname
-timedatectl set-timezone Asia/Ho_Chi_Minh || :
-umask 077
-cat >{CONNECTION} <<'KEYFILE'
-{connection(network, wifi_password)}KEYFILE
-id tech >/dev/null 2>&1 || useradd --create-home --shell /bin/bash tech
-install -d -m 700 -o tech -g tech /home/tech/.ssh
-cat >/home/tech/.ssh/authorized_keys <<'KEYS'
-{keys}
-KEYS
-chown tech:tech /home/tech/.ssh/authorized_keys
-sed -i 's| systemd.run[^ ]*||g; s| systemd.unit=kernel-command-line.target||' /boot/firmware/cmdline.txt
-nmcli connection reload || :
-sh {FIRST_BOOT}
-"""
-    run = " systemd.run=/boot/firmware/firstrun.sh systemd.run_success_action=reboot systemd.unit=kernel-command-line.target"
-    before = " ".join(word for word in cmdline.split() if not word.startswith(("systemd.run", "systemd.unit=kernel-command-line")))
-    return {"firstrun.sh": script.encode(), "cmdline.txt": (before + run + "\n").encode()}
+def instance(claim: str) -> str:
+    """cloud-init does everything again for an instance that it does not know: each card that is written is one."""
+    return f"gate-{claim}"
+
+
+def kernel_words(before: str, claim: str, network: Network) -> bytes:
+    """``cmdline.txt``, one line; what is already there and not ours stays.
+
+    ``ds=nocloud`` names the instance: Imager puts its own there, which would beat ours in ``meta-data`` at every boot. The
+    kernel gives nobody a limit of memory, and opens no radio, until it is told.
+    """
+    ours = {
+        "ds=nocloud": f"ds=nocloud;i={instance(claim)}",
+        "cgroup_enable=memory": "cgroup_enable=memory",
+        "fsck.repair": "fsck.repair=yes",
+    }
+    if network.kind == "wifi":
+        ours["cfg80211.ieee80211_regdom"] = f"cfg80211.ieee80211_regdom={network.country}"
+    kept = [word for word in before.split() if not word.startswith((*ours, "cgroup_disable=memory", "systemd.run"))]
+    return (" ".join([*kept, *ours.values()]) + "\n").encode()
+
+
+def firmware_words(before: str) -> bytes:
+    """``config.txt``, which includes our own file; once, however often the card is written."""
+    if _INCLUDE in before.splitlines():
+        return before.encode()
+    return f"{before.rstrip()}\n\n[all]\n{_INCLUDE}\n".encode()
 
 
 def _value(text: str) -> str:

@@ -1,8 +1,7 @@
 """Writes a gate's card: what it will do is known before, each file is read back, and what starts everything comes last.
 
-A card that was pulled out half way has no ``user-data`` of ours (or no line in
-``cmdline.txt``): a Pi started from it does nothing of ours, and the next run
-begins anew with another claim.
+A card that was pulled out half way has no ``user-data`` of ours: a Pi started
+from it does nothing of ours, and the next run begins anew with another claim.
 """
 
 from __future__ import annotations
@@ -10,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import IPv4Interface
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final
 
 from device.core import wire
 from device.edges.certificate.enrol import MANIFEST
 from provisioning.authority.authority import Authority
-from provisioning.card import seed
+from provisioning.card import first_boot, seed
 from provisioning.card.boot import BootPartition
+from provisioning.card.kit import Kit
+from provisioning.card.kit_maker import MODEM
 from provisioning.common.errors import Refused
 from provisioning.common.plan import Step
 from provisioning.enrolment.claims import Enrolment, bundle
@@ -25,101 +27,103 @@ from provisioning.registry.registry import Registry
 from provisioning.registry.sites import Network
 from provisioning.registry.tables import Gate, GateState
 
-FIRST_BOOT: Final = Path(__file__).with_name("first-boot.sh")
-PACKAGE_LIMIT_BYTES: Final = 256 << 20
-_KEY_KINDS: Final = ("ssh-ed25519 ", "ecdsa-sha2-nistp256 ", "ssh-rsa ", "sk-ssh-ed25519@openssh.com ")
-
-
-Form: TypeAlias = Literal["cloud-init", "firstrun"]
-FORMS: Final[tuple[Form, ...]] = get_args(Form)
-"""What starts everything on the first boot: cloud-init, or the script of an older Raspberry Pi OS."""
-
-
-def form_of(text: str) -> Form:
-    """The form that somebody named. Raises Refused (E133)."""
-    found = next((form for form in FORMS if form == text), None)
-    if found is None:
-        raise Refused("E133", value=f"--form {text}", why=" | ".join(FORMS))
-    return found
+FIRST_BOOT: Final = Path(first_boot.__file__)
+LAST: Final = ("config.txt", "cmdline.txt", "meta-data", "network-config", "user-data")
+"""What firmware, kernel and cloud-init read, after everything that it leads to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is to be written, and where."""
+    """What is to be written, and where. ``address`` is the gate's own, with its prefix, where the site's network gives none."""
 
     gate: Gate
     boot: Path
     enrolment: Enrolment
-    form: Form = "cloud-init"
+    kit: Kit
     ssh_keys: tuple[str, ...] = ()
-    package: Path | None = None
     wifi_password: str | None = None
+    address: str | None = None
 
 
 def steps(card: Card, registry: Registry, authority: Authority, passphrase: str) -> Sequence[Step]:
     """All steps, in order. Everything that can be known to be wrong is refused now: nothing was written yet.
 
-    Raises Refused like the parts: E150 to E152, E160 to E163, and for the authority.
+    Raises Refused like the parts: E133, E150, E151, E160 to E163, E168, and for the authority.
     """
     site = registry.site(card.gate.site)
     network = Network.model_validate(site.network)
-    seed.connection(network, card.wifi_password)
-    package = b"" if card.package is None else _package(card.package)
-    for key in card.ssh_keys:
-        if not key.startswith(_KEY_KINDS) or not key.isprintable():
-            raise Refused("E152", key=key[:40])
-    partition = BootPartition.at(card.boot, len(package))
-    cmdline = (card.boot / "cmdline.txt").read_text(encoding="utf-8", errors="replace")
+    secret = seed.connection(network, card.wifi_password, _address(card.address))
+    partition = BootPartition.at(card.boot, card.kit.size)
+    _fits(card, network, partition)
+    before = {name: (card.boot / name).read_text(encoding="utf-8", errors="replace") for name in ("cmdline.txt", "config.txt")}
     inside = f"{seed.FOLDER}/"
     made: dict[str, bytes] = {}
 
     def prepare() -> None:
-        files = bundle(registry, authority, card.gate, card.enrolment, passphrase)
-        claim = wire.read(wire.Bundle, files[MANIFEST])
-        if isinstance(claim, wire.Unreadable):
-            raise Refused("E163", path=MANIFEST, why=claim.where)
-        if card.form == "cloud-init":
-            started = seed.cloud_init(card.gate, claim.claim, network, card.wifi_password, card.ssh_keys)
-        else:
-            started = seed.first_run(card.gate, network, card.wifi_password, card.ssh_keys, cmdline)
-        made.update({f"{inside}{name}": content for name, content in files.items()})
-        made[f"{inside}{FIRST_BOOT.name}"] = FIRST_BOOT.read_bytes()
-        made.update(started)
+        setup = {
+            first_boot.SETTINGS.name: seed.settings(card.gate, network, card.ssh_keys, card.kit),
+            FIRST_BOOT.name: FIRST_BOOT.read_bytes(),
+            f"{first_boot.KIT.name}/{first_boot.SUMS}": card.kit.content(first_boot.SUMS),
+        }
+        files = bundle(registry, authority, card.gate, card.enrolment, passphrase, setup=setup)
+        told = wire.read(wire.Bundle, files[MANIFEST])
+        if isinstance(told, wire.Unreadable):
+            raise Refused("E163", path=MANIFEST, why=told.where)
+        mine = {**files, **setup, first_boot.NETWORK.name: secret.encode()}
+        made.update({f"{inside}{name}": content for name, content in mine.items()})
+        made[seed.FIRMWARE] = firmware(card.gate)
+        made["config.txt"] = seed.firmware_words(before["config.txt"])
+        made["cmdline.txt"] = seed.kernel_words(before["cmdline.txt"], told.claim, network)
+        made.update(seed.cloud_init(card.gate, told.claim))
 
-    def write(names: Sequence[str]) -> None:
-        for name in names:
+    def write_kit() -> None:
+        for name in card.kit.names:
+            partition.write(f"{inside}{first_boot.KIT.name}/{name}", card.kit.content(name))
+
+    def write() -> None:
+        for name in sorted(made, key=lambda name: LAST.index(name) if name in LAST else -1):
             partition.write(name, made[name])
 
-    def rest() -> None:
-        write([name for name in made if name not in last])
-        write([name for name in last if name in made])
-
-    last = ("firstrun.sh", "cmdline.txt", "meta-data", "network-config", "user-data")
-    plan = [
+    kit = {"path": card.kit.folder, "size": f"{card.kit.size / 1e6:.1f} MB", "image": card.kit.about.image}
+    return [
         Step("step.card_sweep", {"path": card.boot / seed.FOLDER}, partial(partition.sweep, seed.FOLDER)),
         Step("step.card_claim", {"id": card.gate.id}, prepare),
+        Step("step.card_kit", kit, write_kit),
+        Step("step.card_write", {"path": card.boot}, write),
+        Step("step.card_state", {"id": card.gate.id}, partial(registry.move, card.gate.id, GateState.WRITTEN)),
     ]
-    if card.package is not None:
-        name = f"{inside}{card.package.name}"
-        plan.append(Step("step.write", {"path": card.boot / name}, partial(partition.write, name, package)))
-    plan.append(Step("step.card_write", {"path": card.boot, "form": card.form}, rest))
-    plan.append(Step("step.card_state", {"id": card.gate.id}, partial(registry.move, card.gate.id, GateState.WRITTEN)))
-    return plan
 
 
-def ssh_keys(path: Path) -> tuple[str, ...]:
-    """The public keys in a file, one a line. Raises Refused (E152)."""
+def firmware(gate: Gate) -> bytes:
+    """``gate.txt``: what the firmware does before there is a kernel."""
+    del gate
+    lines = [
+        "# The gate's part of config.txt.",
+        "gpio=17,27,22,23,24,18=op,dl",
+        "dtparam=watchdog=on",
+        "camera_auto_detect=1",
+        "dtparam=audio=off",
+        "dtoverlay=disable-bt",
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _fits(card: Card, network: Network, partition: BootPartition) -> None:
+    """The kit is for this card's image, and has what the site's network needs. Raises Refused (E168)."""
+    image = partition.image
+    if image is not None and image != card.kit.about.image:
+        raise Refused("E168", path=card.kit.folder, why=f"{card.kit.about.image} ≠ {image}")
+    if network.kind == "4g" and not all(map(card.kit.has, MODEM)):
+        raise Refused("E168", path=card.kit.folder, why=f"4g: {', '.join(MODEM)} (--with-modem)")
+
+
+def _address(text: str | None) -> str | None:
+    if text is None:
+        return None
     try:
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused("E152", key=path) from error
-
-
-def _package(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Refused("E153", path=path, why=error.strerror) from error
-    if not content.startswith(b"!<arch>\n") or len(content) > PACKAGE_LIMIT_BYTES:
-        raise Refused("E153", path=path, why="!= .deb")
-    return content
+        found = IPv4Interface(text)
+    except ValueError as error:
+        raise Refused("E133", value=f"--address {text}", why=str(error)) from error
+    if "/" not in text or found.ip in {found.network.network_address, found.network.broadcast_address}:
+        raise Refused("E133", value=f"--address {text}", why="192.168.1.20/24")
+    return str(found)

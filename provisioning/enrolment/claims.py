@@ -87,9 +87,18 @@ def configuration(site: Site, gate: Gate, enrolment: Enrolment) -> str:
 
 
 def bundle(
-    registry: Registry, authority: Authority, gate: Gate, enrolment: Enrolment, passphrase: str, now: datetime | None = None
+    registry: Registry,
+    authority: Authority,
+    gate: Gate,
+    enrolment: Enrolment,
+    passphrase: str,
+    now: datetime | None = None,
+    *,
+    setup: Mapping[str, bytes] | None = None,
 ) -> Mapping[str, bytes]:
     """The files of a gate's card, by name, with a new claim; every older claim of the gate is void from now on.
+
+    ``setup`` is what the first boot reads beside the bundle; the bundle vouches for it too.
 
     Raises Refused like the registry and the authority, E150 for a gate that is gone for good, and E189 for a
     revoked one with a certificate that has not ended.
@@ -115,7 +124,8 @@ def bundle(
         "expires": times.on_the_wire(expires),
         "enrol_host": enrolment.host,
         "enrol_port": enrolment.port,
-        "files": {one: hashlib.sha256(content).hexdigest() for one, content in sorted(files.items())},
+        "files": _digests(files),
+        "setup": _digests(setup or {}),
     }
     manifest = signed(told, authority.signer(Purpose.ORDERS, passphrase))
     own = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -125,6 +135,10 @@ def bundle(
         session.add(row)
     # The manifest comes last: a card without it is not finished.
     return {**files, CLAIM_KEY: own, MANIFEST: manifest}
+
+
+def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
 
 
 def _refuse_while_certified(registry: Registry, gate: str) -> None:

@@ -27,6 +27,7 @@ SYSTEMD: Final = {
     "sysusers.d/gate.conf": "usr/lib/sysusers.d/gate.conf",
     "tmpfiles.d/gate.conf": "usr/lib/tmpfiles.d/gate.conf",
     "udev/60-gate.rules": "usr/lib/udev/rules.d/60-gate.rules",
+    "sysctl.d/60-gate.conf": "usr/lib/sysctl.d/60-gate.conf",
     "journald.conf.d/60-gate.conf": "usr/lib/systemd/journald.conf.d/60-gate.conf",
     "system.conf.d/60-gate-watchdog.conf": "usr/lib/systemd/system.conf.d/60-gate-watchdog.conf",
 }

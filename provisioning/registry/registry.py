@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from provisioning.common.errors import Refused
 from provisioning.registry import schema
-from provisioning.registry.tables import GONE, Acceptance, Audit, Badge, Gate, GateState, Site
+from provisioning.registry.tables import GONE, Acceptance, Audit, Badge, Gate, GateState, Site, Technician
 
 FORWARD: Final[Mapping[GateState, frozenset[GateState]]] = MappingProxyType(
     {
@@ -118,6 +118,11 @@ class Registry:
         """The newest of a gate."""
         with Session(self._engine) as session:
             return session.scalars(select(Acceptance).where(Acceptance.gate == gate).order_by(Acceptance.number.desc()).limit(1)).first()
+
+    def technician(self, name: str) -> Technician | None:
+        """None while he has no key."""
+        with Session(self._engine) as session:
+            return session.get(Technician, name)
 
     def badge(self, subject: str) -> Badge:
         """Raises Refused (E172) for an unknown one."""

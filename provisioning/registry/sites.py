@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from provisioning.common.errors import Refused
 from provisioning.common.ids import SITE, new_id
@@ -28,6 +29,10 @@ def _usable(policy: str) -> str:
     return policy
 
 
+def _addresses(text: str) -> str:
+    return " ".join(str(IPv4Address(word)) for word in text.split())
+
+
 class Network(BaseModel):
     """How a site's gates reach the broker."""
 
@@ -36,6 +41,22 @@ class Network(BaseModel):
     kind: Literal["lan", "wifi", "4g"] = "lan"
     ssid: Annotated[str, StringConstraints(min_length=1, max_length=32)] | None = None
     apn: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,100}$")] | None = None
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] = "VN"
+    """Whose rules the radio keeps; until it is told, Raspberry Pi OS blocks it."""
+    gateway: IPv4Address | None = None
+    """For gates with an address of their own."""
+    dns: Annotated[str, AfterValidator(_addresses)] = ""
+    """Addresses of name servers, for the same gates, with blanks between them."""
+    ssh: bool = True
+    """Whether technicians may log in; a site may forbid it."""
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Network:
+        if self.ssid is not None and self.kind != "wifi":
+            raise ValueError("ssid: --network wifi")
+        if self.apn is not None and self.kind != "4g":
+            raise ValueError("apn: --network 4g")
+        return self
 
 
 class NewSite(BaseModel):
@@ -64,7 +85,7 @@ class NewSite(BaseModel):
             id=self.id or new_id(SITE),
             commune=commune(self.commune).code,
             commune_list=VERSION,
-            network=self.network.model_dump(exclude_none=True),
+            network=self.network.model_dump(mode="json", exclude_none=True, exclude_defaults=True) | {"kind": self.network.kind},
             created=datetime.now(UTC),
             **told,
         )

@@ -159,6 +159,16 @@ class Acceptance(Base):
     document: Mapped[str] = mapped_column(Text)
 
 
+class Technician(Base):
+    """Who may log in at gates whose cards he writes: his public SSH key. The private half is on his laptop alone."""
+
+    __tablename__ = "technicians"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    ssh_key: Mapped[str] = mapped_column(String(200))
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class Unsealing(Base):
     """One opening of sealed identities: written before anything is opened, and again when it has ended.
 

@@ -28,7 +28,7 @@ from provisioning.paper import printing, service_sheets
 from provisioning.registry.tables import Acceptance, Gate, GateState
 from provisioning.verbs.verb import Out, Verbs
 
-_PARTS = ("files", "decoders", "camera", "signals", "storage", "space", "clock", "temperature", "power", "certificate", "broker")
+_PARTS = ("files", "decoders", "camera", "signals", "storage", "space", "clock", "temperature", "power", "memory", "certificate", "broker")
 _CHECKS = (*_PARTS, "distances", "code_expired", "code_revoked", "code_unknown_issuer", "restarts", *QUESTIONS)
 
 

@@ -1,32 +1,40 @@
-"""What is put up at a gate: its card, its label, its site's poster."""
+"""What is put up at a gate: its card with the packages on it, its label, its site's poster."""
 
 from __future__ import annotations
 
+import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from provisioning.broker.config_files import ENROL_PORT
-from provisioning.card.writer import Card, form_of, ssh_keys, steps
+from provisioning.card import kit_maker
+from provisioning.card.kit import Kit, read_kit
+from provisioning.card.writer import Card, steps
 from provisioning.common import times
 from provisioning.common.ids import GATE, SITE, checked
+from provisioning.common.plan import Step
 from provisioning.enrolment.claims import Enrolment
 from provisioning.paper import printing, sheets
 from provisioning.paper.technician_card import technician_card
+from provisioning.registry.sites import Network
+from provisioning.registry.technicians import checked_technician, technician_key
 from provisioning.verbs.verb import Out, Verbs
 
 if TYPE_CHECKING:
     from provisioning.paper.drawing import Sheet
 
 WIFI: Final = "GATE_PROVISION_WIFI"
+ARCHITECTURE: Final = "arm64"
+"""Of every board that a gate may be."""
 
 
 class Cards(Verbs):
-    """``card``."""
+    """``card``, ``kit``."""
 
     def sheet(self, out: Out = Path("technician-card.pdf")) -> None:
         """The technician's card, to be laminated."""
@@ -38,20 +46,53 @@ class Cards(Verbs):
         *,
         gate: Annotated[str, typer.Option("--gate")],
         boot: Annotated[Path, typer.Option("--boot")],
-        form: Annotated[str, typer.Option("--form")] = "cloud-init",
-        ssh_key: Annotated[Path | None, typer.Option("--ssh-key")] = None,
-        package: Annotated[Path | None, typer.Option("--package")] = None,
+        kit: Annotated[Path | None, typer.Option("--kit")] = None,
+        address: Annotated[str | None, typer.Option("--address")] = None,
+        technician: Annotated[str | None, typer.Option("--technician")] = None,
         enrol_host: Annotated[str | None, typer.Option("--enrol-host")] = None,
         enrol_port: Annotated[int, typer.Option("--enrol-port")] = ENROL_PORT,
     ) -> None:
         """A gate's card."""
-        wanted = form_of(form)
         row = self.desk.registry.gate(checked(gate, GATE))
-        enrolment = Enrolment(self.desk.registry.site(row.site).broker_host if enrol_host is None else enrol_host, enrol_port)
-        card = Card(row, boot, enrolment, wanted, () if ssh_key is None else ssh_keys(ssh_key), package, os.environ.get(WIFI))
-        plan = steps(card, self.desk.registry, self.desk.authority, self.desk.passphrase())
+        site = self.desk.registry.site(row.site)
+        found = read_kit(self._kits(ARCHITECTURE) if kit is None else kit, ARCHITECTURE)
+        keys: tuple[str, ...] = ()
+        before: Sequence[Step] = ()
+        if Network.model_validate(site.network).ssh:
+            name = checked_technician(getpass.getuser() if technician is None else technician)
+            public, before = technician_key(self.desk.registry, self.desk.settings.home / "technicians", name)
+            keys = (public,)
+        enrolment = Enrolment(site.broker_host if enrol_host is None else enrol_host, enrol_port)
+        card = Card(row, boot, enrolment, found, keys, os.environ.get(WIFI), address)
+        plan = [*before, *steps(card, self.desk.registry, self.desk.authority, self.desk.passphrase())]
         told = {"id": row.id, "path": str(boot), "next": self.desk.words("say.eject")}
         self.desk.carry_out("card write", row.id, plan, lambda: told)
+
+    def make_kit(
+        self,
+        *,
+        package: Annotated[Path, typer.Option("--package")],
+        image_list: Annotated[Path, typer.Option("--list")],
+        sources: Annotated[list[Path] | None, typer.Option("--sources")] = None,
+        architecture: Annotated[str, typer.Option("--architecture")] = ARCHITECTURE,
+        camera: Annotated[bool, typer.Option("--camera/--without-camera")] = True,
+        modem: Annotated[bool, typer.Option("--with-modem")] = False,
+        out: Annotated[Path | None, typer.Option("--out")] = None,
+    ) -> None:
+        """The packages that go onto cards."""
+        extra = (*(kit_maker.CAMERA if camera else ()), *(kit_maker.MODEM if modem else ()))
+        wish = kit_maker.Wish(package, image_list, architecture, extra, tuple(sources or ()))
+        target, made = self._kits(architecture) if out is None else out, list[Kit]()
+        step = Step("step.kit", {"path": target, "list": image_list}, lambda: made.append(kit_maker.make_kit(wish, target)))
+
+        def told() -> dict[str, Any]:
+            packages = [f"{name} {version}" for name, version in made[0].about.packages.items()]
+            return {"path": str(target), "size": f"{made[0].size / 1e6:.1f} MB", "packages": packages}
+
+        self.desk.carry_out("kit make", target.name[:64], [step], told)
+
+    def _kits(self, architecture: str) -> Path:
+        return self.desk.settings.home / "kits" / architecture
 
 
 class Papers(Verbs):

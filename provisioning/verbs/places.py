@@ -40,12 +40,17 @@ class Sites(Verbs):
         network: Annotated[str, typer.Option("--network")] = "lan",
         ssid: Annotated[str | None, typer.Option("--ssid")] = None,
         apn: Annotated[str | None, typer.Option("--apn")] = None,
+        country: Annotated[str | None, typer.Option("--country")] = None,
+        gateway: Annotated[str | None, typer.Option("--gateway")] = None,
+        dns: Annotated[str | None, typer.Option("--dns")] = None,
+        ssh: Annotated[bool | None, typer.Option("--ssh/--no-ssh")] = None,
         policy: Annotated[Path | None, typer.Option("--policy")] = None,
     ) -> None:
         """One site, under a new id."""
         told: dict[str, Any] = {"name": name, "kind": kind, "commune": commune, "contact": contact, "hotline": hotline, "purpose": purpose}
         told |= {"legal_basis": legal_basis, "broker_host": broker, "address": address, "broker_port": port}
-        row = sites.described({**told, "network": _network(network, ssid, apn), "policy": "" if policy is None else text_of(policy)})
+        way = _given(kind=network, ssid=ssid, apn=apn, country=country, gateway=gateway, dns=dns, ssh=ssh)
+        row = sites.described({**told, "network": way, "policy": "" if policy is None else text_of(policy)})
         facts = {"id": row.id, "name": row.name, "kind": self.kind_name(row.kind), "commune": self.commune_name(row.commune)}
         self.desk.carry_out("site add", row.id, [Step("step.site", facts, partial(self.desk.registry.add, row))], lambda: facts)
 
@@ -66,18 +71,20 @@ class Sites(Verbs):
         network: Annotated[str | None, typer.Option("--network")] = None,
         ssid: Annotated[str | None, typer.Option("--ssid")] = None,
         apn: Annotated[str | None, typer.Option("--apn")] = None,
+        country: Annotated[str | None, typer.Option("--country")] = None,
+        gateway: Annotated[str | None, typer.Option("--gateway")] = None,
+        dns: Annotated[str | None, typer.Option("--dns")] = None,
+        ssh: Annotated[bool | None, typer.Option("--ssh/--no-ssh")] = None,
         policy: Annotated[Path | None, typer.Option("--policy")] = None,
     ) -> None:
         """What is given of a site anew; its id stays."""
         row = self.desk.registry.site(checked(site, SITE))
         told: dict[str, Any] = {"name": name, "kind": kind, "commune": commune, "contact": contact, "hotline": hotline, "purpose": purpose}
         told |= {"legal_basis": legal_basis, "broker_host": broker, "address": address, "broker_port": port}
-        told |= {
-            "policy": None if policy is None else text_of(policy),
-            "network": None if network is None else _network(network, ssid, apn),
-        }
-        if network is None and (ssid or apn):
-            raise Refused("E133", value="--ssid, --apn", why="--network")
+        way = _given(kind=network, ssid=ssid, apn=apn, country=country, gateway=gateway, dns=dns, ssh=ssh)
+        # Another kind of network forgets the name of the one before; all else that is not said stays.
+        kept = {key: value for key, value in row.network.items() if network in {None, row.network["kind"]} or key not in {"ssid", "apn"}}
+        told |= {"policy": None if policy is None else text_of(policy), "network": {**kept, **way} if way else None}
         changed = sites.changes(row, told)
         facts = {"id": row.id, "what": "; ".join(f"{key}: {getattr(row, key)} → {value}" for key, value in changed.items())}
         keep = Step("step.site_change", facts, partial(sites.change, self.desk.registry, row.id, changed))
@@ -125,8 +132,8 @@ class Sites(Verbs):
         return {**told, "hotline": site.hotline}
 
 
-def _network(kind: str, ssid: str | None, apn: str | None) -> dict[str, str | None]:
-    return {"kind": kind, "ssid": ssid, "apn": apn}
+def _given(**told: str | bool | None) -> dict[str, str | bool]:
+    return {key: value for key, value in told.items() if value is not None}
 
 
 class Gates(Verbs):

@@ -25,7 +25,7 @@ from device.edges.keys.signer import Signer
 from device.workbench.broker import LOOPBACK
 from provisioning.acceptance import QUESTIONS
 from provisioning.cli import main as provision
-from tests.provisioning.card.pi_card import pi_card
+from tests.provisioning.card.pi_card import a_kit, pi_card
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 
 BY_HAND: Final = (
@@ -76,6 +76,7 @@ def gate_day(town: Province, folder: Path) -> Day:
     site = day.run("site", "add", *words, *more)["id"]
     gate = day.run("gate", "add", "--site", site)["id"]
     card = pi_card(folder / "bootfs")
+    a_kit(folder / "kits" / "arm64")
     day.run("card", "write", "--gate", gate, "--boot", str(card), "--enrol-port", str(town.enrol_port))
     day.run("label", gate, "--out", str(folder))
     day.run("poster", site, "--out", str(folder))

@@ -12,6 +12,7 @@ from device import config as configuration
 from device.cli import main
 from device.core.problems import CERTIFICATE, HEAT, LIMITS, SPACE, Grade
 from device.core.types import ClockReading
+from device.edges.machine import health
 from device.edges.machine.clock import SystemClock
 from device.verbs import selftest as module
 from device.verbs.selftest import rows_of
@@ -35,7 +36,7 @@ def test_the_selftest_tries_every_part(tmp_path: Path, capsys: pytest.CaptureFix
     Image.new("L", (320, 240), 100).save(frames / "grey.png")
     code, rows = selftest(Stage(tmp_path / "gate", f"folder:{frames}"), capsys)
     assert code == 0, rows
-    assert set(rows) == {"files", "decoders", "camera", "signals", "storage", "space", "clock", "temperature", "power"}
+    assert set(rows) == {"files", "decoders", "camera", "signals", "storage", "space", "clock", "temperature", "power", "memory"}
     assert rows["camera"]["value"] == "folder: 320x240, mean brightness 100, sharpness 0"
     assert "zbar" in rows["decoders"]["value"]
     assert all(row["value"] for row in rows.values())
@@ -102,3 +103,29 @@ def test_a_card_is_judged_by_its_usual_and_its_worst_write(
     config = configuration.load(Stage(tmp_path / "gate", f"folder:{tmp_path / 'nowhere'}").config_path)
     monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.0)
     assert next(row.grade for row in rows_of(config) if row.part == "storage") is grade
+
+
+@pytest.mark.parametrize(
+    ("limits", "grade", "words"),
+    [
+        (None, Grade.WARN, "systemd"),
+        ({}, Grade.FAIL, "no service"),
+        ({"gate.service": "max", "gate-eye.service": "293601280"}, Grade.FAIL, "gate.service; cmdline.txt"),
+        ({"gate.service": "234881024", "gate-eye.service": "293601280"}, Grade.PASS, "gate.service 224 MiB at most"),
+    ],
+)
+def test_limits_of_memory_hold_or_the_row_says_what_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str] | None, grade: Grade, words: str
+) -> None:
+    """Raspberry Pi's kernels hold nobody to one by themselves."""
+    slice_ = tmp_path / "system.slice"
+    if limits is not None:
+        slice_.mkdir()
+    for unit, told in (limits or {}).items():
+        (slice_ / unit).mkdir()
+        (slice_ / unit / "memory.max").write_text(f"{told}\n")
+    real = health.memory_limit_bytes
+    monkeypatch.setattr(module, "SYSTEM_SLICE", slice_)
+    monkeypatch.setattr(health, "memory_limit_bytes", lambda unit: real(unit, tmp_path))
+    row = module._memory()  # noqa: SLF001 - one row of many
+    assert (row.grade, words in row.value) == (grade, True), row.value

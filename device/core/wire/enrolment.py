@@ -39,6 +39,8 @@ class Bundle(Heard):
     enrol_port: Annotated[int, Field(ge=1, le=65_535)]
     files: Annotated[dict[str, Digest], Field(min_length=1, max_length=20)]
     """SHA-256 of each other file of the bundle that is no secret."""
+    setup: Annotated[dict[str, Digest], Field(max_length=20, default_factory=dict)]
+    """SHA-256 of what the first boot reads before the gate's program is there: settings, script, the list of the packages' digests."""
 
 
 class EnrolRequest(Heard):

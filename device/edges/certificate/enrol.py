@@ -184,10 +184,11 @@ def _try_it(places: Places) -> None:
 
 
 def shred(card: Path) -> None:
-    """Overwrite and remove what is on the card. On flash the old bytes may linger; the claim is burnt in any case."""
+    """Overwrite and remove the bundle. On flash the old bytes may linger; the claim is burnt in any case."""
     # The manifest last: as long as it is there, the next start goes on here.
-    for path in sorted(card.iterdir(), key=lambda path: path.name == MANIFEST):
-        if path.is_file() and path.suffix in {".pem", ".json", ".toml"}:
+    for name in (*INSTALLED, CLAIM_CERT, CLAIM_KEY, MANIFEST):
+        path = card / name
+        if path.is_file():
             with path.open("r+b") as file:
                 file.write(b"\0" * path.stat().st_size)
                 file.flush()

@@ -40,10 +40,30 @@ def cpu_temperature_celsius(zone: Path = Path("/sys/class/thermal/thermal_zone0/
     return None if text is None else int(text) / 1000
 
 
-def throttled_bits(path: Path = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")) -> int | None:
-    """The Pi firmware's bits: 0 under-voltage, 1 frequency capped, 2 throttled, 3 too hot; the same + 16 since boot."""
-    text = _read(path)
-    return None if text is None else int(text, 16)
+def throttled_bits(sysfs: Path = Path("/sys")) -> int | None:
+    """The Pi firmware's bits: 0 under-voltage, 1 frequency capped, 2 throttled, 3 too hot; the same + 16 since boot.
+
+    The firmware's node is ``soc:firmware``, on a Pi 5 ``soc@107c000000:firmware``; a kernel whose node does not tell them
+    has the voltage's alarm alone.
+    """
+    for path in sorted(sysfs.glob("devices/platform/soc*/soc*:firmware/get_throttled")):
+        text = _read(path)
+        if text is not None:
+            return int(text, 16)
+    for name in sorted(sysfs.glob("class/hwmon/hwmon*/name")):
+        alarm = _read(name.with_name("in0_lcrit_alarm")) if _read(name) == "rpi_volt" else None
+        if alarm is not None:
+            return UNDER_VOLTAGE_NOW * int(alarm)
+    return None
+
+
+def memory_limit_bytes(unit: str, cgroups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What the kernel lets a service of systemd have; None where it holds nobody to a limit of memory, or does not run the unit.
+
+    Raspberry Pi's kernels give nobody one until ``cgroup_enable=memory`` stands in ``cmdline.txt``.
+    """
+    text = _read(cgroups / "system.slice" / unit / "memory.max")
+    return None if text is None or text == "max" else int(text)
 
 
 def disk_free_bytes(path: Path) -> int | None:

@@ -43,11 +43,39 @@ def test_the_thermometer_tells_thousandths_and_the_firmware_hexadecimal_digits(t
     """As the kernel and the Pi's firmware write them."""
     (tmp_path / "temp").write_text("48312\n")
     assert health.cpu_temperature_celsius(tmp_path / "temp") == 48.312
-    (tmp_path / "throttled").write_text("50005\n")
-    bits = health.throttled_bits(tmp_path / "throttled")
+    node = tmp_path / "devices/platform/soc/soc:firmware"
+    node.mkdir(parents=True)
+    (node / "get_throttled").write_text("50005\n")
+    bits = health.throttled_bits(tmp_path)
     assert bits == 0x50005
     assert bits & health.UNDER_VOLTAGE_NOW
     assert bits & health.UNDER_VOLTAGE_SINCE_BOOT
+
+
+def test_a_pi_5_has_the_node_under_another_name_or_the_alarm_alone(tmp_path: Path) -> None:
+    """Of the sensors only the one of the Pi's voltage is asked."""
+    for number, (name, alarm) in enumerate((("cpu_thermal", "1"), ("rpi_volt", "0"))):
+        sensor = tmp_path / f"class/hwmon/hwmon{number}"
+        sensor.mkdir(parents=True)
+        (sensor / "name").write_text(f"{name}\n")
+        (sensor / "in0_lcrit_alarm").write_text(f"{alarm}\n")
+    assert health.throttled_bits(tmp_path) == 0
+    (tmp_path / "class/hwmon/hwmon1/in0_lcrit_alarm").write_text("1\n")
+    assert health.throttled_bits(tmp_path) == health.UNDER_VOLTAGE_NOW
+    node = tmp_path / "devices/platform/soc@107c000000/soc@107c000000:firmware"
+    node.mkdir(parents=True)
+    (node / "get_throttled").write_text("4\n")
+    assert health.throttled_bits(tmp_path) == 4
+
+
+@pytest.mark.parametrize(("told", "bytes_"), [("235929600\n", 235_929_600), ("max\n", None), (None, None)])
+def test_a_limit_of_memory_is_one_that_the_kernel_holds(tmp_path: Path, told: str | None, bytes_: int | None) -> None:
+    """Without the controller there is no file, whatever the unit says."""
+    folder = tmp_path / "system.slice/gate.service"
+    folder.mkdir(parents=True)
+    if told is not None:
+        (folder / "memory.max").write_text(told)
+    assert health.memory_limit_bytes("gate.service", tmp_path) == bytes_
 
 
 @pytest.mark.parametrize(("left_s", "days"), [(86_400, 1), (86_399, 0), (0, 0), (-1, -1), (14 * 86_400, 14)])

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from device.edges.certificate.enrol import Places, read_bundle
 from provisioning.card import boot
 from provisioning.card.boot import BootPartition
+from provisioning.card.kit import read_kit
 from provisioning.card.writer import FIRST_BOOT, Card, steps
 from provisioning.common.errors import Refused
 from provisioning.enrolment.claims import Enrolment
 from provisioning.registry.tables import Gate, GateState, Site
-from tests.provisioning.card.pi_card import CMDLINE, pi_card
+from tests.provisioning.card.pi_card import CMDLINE, IMAGE, a_kit, pi_card
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMadeUpForATestAndGoodForNothingElse0000000 tech@laptop"
@@ -38,7 +38,9 @@ def town(tmp_path: Path) -> Iterator[Province]:
 
 def write(town: Province, gate: Gate, path: Path, **changes: Any) -> None:  # noqa: ANN401 - the card's own fields
     """All steps."""
-    card = Card(gate, path, Enrolment("enrol.example.org", 8884), **{"ssh_keys": (KEY,), **changes})
+    folder = town.folder / "kit"
+    kit = read_kit(folder, "arm64") if folder.exists() else a_kit(folder)
+    card = Card(gate, path, Enrolment("enrol.example.org", 8884), **{"kit": kit, "ssh_keys": (KEY,), **changes})
     for step in steps(card, town.registry, town.authority, PHRASE):
         step.do()
 
@@ -51,37 +53,82 @@ def wifi(town: Province, gate: Gate) -> None:
         site.network = {"kind": "wifi", "ssid": "Xưởng gỗ"}
 
 
-@pytest.mark.parametrize("form", ["cloud-init", "firstrun"])
-def test_a_card_carries_a_whole_bundle(town: Province, tmp_path: Path, form: str) -> None:
-    """The gate's own reader takes it, and the registry knows."""
+def test_a_card_carries_a_whole_bundle_and_all_that_the_gate_needs(town: Province, tmp_path: Path) -> None:
+    """The gate's own reader takes it, the registry knows, and the signed bundle vouches for what is set up first."""
     gate, path = town.gate(GateState.PLANNED), pi_card(tmp_path / "bootfs")
-    write(town, gate, path, form=form)
+    write(town, gate, path)
     found = read_bundle(Places(path / "gate", tmp_path / "etc", tmp_path / "store"))
     assert (found.gate, found.enrol_host, found.enrol_port) == (gate.id, "enrol.example.org", 8884)
     assert town.registry.gate(gate.id).state == GateState.WRITTEN
-    assert (path / "gate" / "first-boot.sh").read_bytes() == FIRST_BOOT.read_bytes()
+    assert (path / "gate" / "first_boot.py").read_bytes() == FIRST_BOOT.read_bytes()
+    assert {name: hashlib.sha256((path / "gate" / name).read_bytes()).hexdigest() for name in found.setup} == found.setup
+    assert found.setup.keys() == {"first-boot.json", "first_boot.py", "kit/SHA256SUMS"}
+    assert read_kit(path / "gate" / "kit", "arm64").about.image == IMAGE
     assert not list(path.rglob(f"*{boot.HALF}"))
 
 
-def test_cloud_init_believes_what_it_reads(town: Province, tmp_path: Path) -> None:
-    """By its own schema, where Debian's cloud-init is installed; and by the traps known beforehand."""
+def test_the_password_stands_in_one_file_that_the_first_boot_takes_away(town: Province, tmp_path: Path) -> None:
+    """And in nothing that cloud-init reads and keeps copies of; a card that is written again has no file of the time before."""
     gate, path = town.gate(), pi_card(tmp_path / "bootfs")
     wifi(town, gate)
+    (path / "gate" / "kit").mkdir(parents=True)
+    (path / "gate" / "kit" / "older_1_arm64.deb").write_text("old")
     write(town, gate, path, wifi_password=PASSWORD)
-    told = yaml.safe_load((path / "user-data").read_text())
-    assert "users" not in told
-    assert "packages" not in told
-    assert "rpi" not in told
-    assert told["user"]["lock_passwd"] is True
-    assert told["ssh_pwauth"] is False
-    first = yaml.safe_load((path / "meta-data").read_text())["instance-id"]
-    write(town, gate, path, wifi_password=PASSWORD)
-    assert yaml.safe_load((path / "meta-data").read_text())["instance-id"] != first
+    escaped = PASSWORD.replace("\\", "\\\\").encode()
+    holding = [one.name for one in path.rglob("*") if one.is_file() and escaped in one.read_bytes()]
+    assert holding == ["gate.nmconnection"]
+    assert not (path / "gate" / "kit" / "older_1_arm64.deb").exists()
+
+
+def test_cloud_init_believes_what_it_reads(town: Province, tmp_path: Path) -> None:
+    """By its own schema, where Debian's cloud-init is installed; the laboratory's stock card runs it."""
+    gate, path = town.gate(), pi_card(tmp_path / "bootfs")
+    write(town, gate, path)
     if shutil.which("cloud-init") is None:
         pytest.skip("cloud-init is not installed (Debian: cloud-init)")
     done = subprocess.run(["cloud-init", "schema", "--config-file", str(path / "user-data")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Valid" in done.stdout
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_a_card_without_cloud_init_is_told_from_one_with_it(town: Province, tmp_path: Path, *, newer: bool) -> None:
+    """E161: nothing would start the setup, so nothing is written."""
+    path = pi_card(tmp_path / "bootfs")
+    (path / "user-data").unlink()
+    if newer:
+        (path / "rpi-preseed.toml").write_text("")
+    before = sorted(one.name for one in path.iterdir())
+    with pytest.raises(Refused, match="E161") as refused:
+        write(town, town.gate(), path)
+    assert ("rpi-preseed" in str(refused.value.facts["why"])) is newer
+    assert sorted(one.name for one in path.iterdir()) == before
+
+
+@pytest.mark.parametrize("fault", ["another image", "no modem"])
+def test_a_kit_that_does_not_fit_is_refused(town: Province, tmp_path: Path, fault: str) -> None:
+    """E168: of another image, or without what a mobile network needs; a card that does not say its image is taken."""
+    gate, path = town.gate(), pi_card(tmp_path / "bootfs")
+    if fault == "another image":
+        (path / "issue.txt").write_text("Raspberry Pi reference 2027-01-01\nGenerated using pi-gen, other, stage2\n")
+    else:
+        with town.registry.change() as session:
+            session.get_one(Site, gate.site).network = {"kind": "4g"}
+    with pytest.raises(Refused, match="E168"):
+        write(town, gate, path)
+    assert not (path / "gate").exists()
+    (path / "issue.txt").unlink()
+    write(town, gate, path, kit=a_kit(tmp_path / "with modem", modemmanager="1.24"))
+
+
+@pytest.mark.parametrize("wrong", ["192.168.1.20", "192.168.1.0/24", "192.168.1.255/24", "192.168.1.300/24", "x"])
+def test_an_address_has_a_prefix_and_is_a_machines(town: Province, tmp_path: Path, wrong: str) -> None:
+    """E133."""
+    path = pi_card(tmp_path / "bootfs")
+    with pytest.raises(Refused, match="E133"):
+        write(town, town.gate(), path, address=wrong)
+    write(town, town.gate(), path, address="192.168.1.20/24")
+    assert "address1=192.168.1.20/24\n" in (path / "gate" / "gate.nmconnection").read_text()
 
 
 @pytest.mark.parametrize("missing", ["config.txt", "cmdline.txt", "kernel8.img", "bcm2711-rpi-4-b.dtb", "everything"])
@@ -99,10 +146,7 @@ def test_what_is_no_pis_card_is_refused_and_untouched(town: Province, tmp_path: 
     assert sorted(one.name for one in path.iterdir()) == before
 
 
-@pytest.mark.parametrize("form", ["cloud-init", "firstrun"])
-def test_a_card_pulled_half_way_starts_nothing_and_is_mended(
-    town: Province, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
-) -> None:
+def test_a_card_pulled_half_way_starts_nothing_and_is_mended(town: Province, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At every file; then the same command again."""
     gate, real = town.gate(GateState.PLANNED), BootPartition.write
     written: list[str] = []
@@ -112,13 +156,13 @@ def test_a_card_pulled_half_way_starts_nothing_and_is_mended(
         written.append(name)
         if pull_at == [len(written)]:
             target = self.path / (name + boot.HALF)
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(exist_ok=True, parents=True)
             target.write_bytes(content[: len(content) // 2])
             raise Refused("E163", path=name, why="pulled")
         real(self, name, content)
 
     monkeypatch.setattr(BootPartition, "write", pulled)
-    write(town, town.gate(), pi_card(tmp_path / "whole"), form=form)
+    write(town, town.gate(), pi_card(tmp_path / "whole"))
     total = len(written)
     assert total > 8
     for place in range(1, total + 1):
@@ -126,11 +170,11 @@ def test_a_card_pulled_half_way_starts_nothing_and_is_mended(
         pull_at[:] = [place]
         path = pi_card(tmp_path / f"card{place}")
         with pytest.raises(Refused, match="E163"):
-            write(town, gate, path, form=form)
+            write(town, gate, path)
         assert "gate" not in (path / "user-data").read_text()
-        assert (path / "cmdline.txt").read_text() == CMDLINE
+        assert (path / "cmdline.txt").read_text() == CMDLINE or written[-1] in {"meta-data", "network-config", "user-data"}
         pull_at.clear()
-        write(town, gate, path, form=form)
+        write(town, gate, path)
         assert read_bundle(Places(path / "gate", tmp_path / "etc", tmp_path / "store")).gate == gate.id
         assert not list(path.rglob(f"*{boot.HALF}"))
 
@@ -153,45 +197,6 @@ def test_a_full_card_is_refused_before_anything_is_written(town: Province, tmp_p
     assert not (path / "gate").exists()
 
 
-@pytest.mark.parametrize("key", ["-----BEGIN OPENSSH PRIVATE KEY-----", "ssh-ed25519 AAAA\nrm -rf", ""])
-def test_what_is_no_public_key_is_refused(town: Province, tmp_path: Path, key: str) -> None:
-    """Above all a private one."""
-    with pytest.raises(Refused, match="E152"):
-        write(town, town.gate(), pi_card(tmp_path / "bootfs"), ssh_keys=(key,))
-
-
-def test_nothing_secret_stays_after_the_first_boot(town: Province, tmp_path: Path) -> None:
-    """The script as it runs on the Pi, in a folder: cloud-init's copies and the card's own hold neither password nor key afterwards."""
-    gate, root = town.gate(), tmp_path / "root"
-    wifi(town, gate)
-    (root / "boot").mkdir(parents=True)
-    path = pi_card(root / "boot" / "firmware")
-    write(town, gate, path, wifi_password=PASSWORD)
-    (path / "gate" / "gate_1.0_arm64.deb").write_text("!<arch>\n")
-    copies = root / "var/lib/cloud/instances/i"
-    copies.mkdir(parents=True)
-    for name in ("user-data.txt", "user-data.txt.i", "cloud-config.txt", "obj.pkl"):
-        shutil.copy(path / "user-data", copies / name)
-    (copies / "sem").mkdir()
-    (copies / "sem" / "config_runcmd").write_text("done")
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("apt-get", "systemctl"):
-        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/said\n')
-        (tools / name).chmod(0o755)
-    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "GATE_ROOT": str(root)}
-    for _ in range(2):
-        subprocess.run(["sh", str(path / "gate" / "first-boot.sh")], check=True, env=environment)
-    said = (tmp_path / "said").read_text().splitlines()
-    assert sum("apt-get install" in line for line in said) == 1
-    assert sum("enable --now --no-block gate-enrol.service" in line for line in said) == 2
-    left = {str(one.relative_to(root)): one.read_bytes() for one in root.rglob("*") if one.is_file()}
-    assert [name for name, content in left.items() if PASSWORD.encode() in content or b"wpa-psk" in content] == []
-    assert [name for name, content in left.items() if b"PRIVATE KEY" in content] == ["boot/firmware/gate/claim.key.pem"]
-    assert "var/lib/cloud/instances/i/sem/config_runcmd" in left
-    assert yaml.safe_load((path / "user-data").read_text()) == {}
-
-
 def test_the_claims_key_goes_when_the_gate_has_enrolled(town: Province, tmp_path: Path) -> None:
     """The rest of the same story: see the tests of enrolment."""
     from device.edges.certificate.enrol import shred  # noqa: PLC0415 - only here
@@ -199,7 +204,8 @@ def test_the_claims_key_goes_when_the_gate_has_enrolled(town: Province, tmp_path
     path = pi_card(tmp_path / "bootfs")
     write(town, town.gate(), path)
     shred(path / "gate")
-    assert [one.name for one in (path / "gate").iterdir()] == ["first-boot.sh"]
+    left = {one.name for one in (path / "gate").iterdir()}
+    assert left == {"kit", "first-boot.json", "first_boot.py", "gate.nmconnection"}
 
 
 @pytest.mark.skipif(shutil.which("mcopy") is None or shutil.which("mkfs.vfat") is None, reason="needs mtools and dosfstools")

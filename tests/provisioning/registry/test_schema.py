@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from provisioning.common.errors import Refused
 from provisioning.registry import schema
 from provisioning.registry.registry import Registry
-from provisioning.registry.tables import Base, Sent
+from provisioning.registry.tables import Base, Technician
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_program(registry: Registry) -> None:
@@ -52,11 +52,11 @@ def test_an_older_registry_is_brought_up_with_what_it_holds(tmp_path: Path) -> N
     registry.note("tech", "gate add", "g1", "done", {})
     registry.close()
     with closing(sqlite3.connect(path)) as file, file:
-        file.execute("DROP TABLE configurations")
+        file.execute("DROP TABLE technicians")
         file.execute("UPDATE alembic_version SET version_num = ?", (schema.VERSIONS[-2],))
     registry = Registry(f"sqlite:///{path}")
     with registry.change() as session:
-        assert session.get(Sent, ("g1", 1)) is None
+        assert session.get(Technician, "lan") is None
     assert [row.subject for row in registry.audit()] == ["g1"]
     registry.close()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from provisioning.cli import main
-from tests.provisioning.card.pi_card import pi_card
+from tests.provisioning.card.pi_card import a_kit, pi_card
 from tests.provisioning.commands import SITE_WORDS, told
 from tests.provisioning.enrolment_kit import PHRASE
 
@@ -28,15 +29,24 @@ def test_the_command_line_shows_its_plan_and_writes(
     site = json.loads(capsys.readouterr().out)[0]["id"]
     assert main(["gate", "add", "--site", site, "--json", "--yes"]) == 0
     gate = json.loads(capsys.readouterr().out)["id"]
-    command = ["card", "write", "--gate", gate, "--boot", str(path)]
+    command = ["card", "write", "--gate", gate, "--boot", str(path), "--technician", "lan"]
+    assert main([*command, "--yes"]) == 2
+    assert "gate-provision kit make" in capsys.readouterr().err
+    a_kit(home / "kits" / "arm64")
     assert main(command) == 2
-    assert f"2. Make the single-use claim of {gate}" in capsys.readouterr().out
+    assert f"3. Make the single-use claim of {gate}" in capsys.readouterr().out
     assert not (path / "gate").exists()
     for _ in range(2):
         assert main([*command, "--yes"]) == 0
         assert "Eject the card" in capsys.readouterr().out
-    assert main([*command, "--form", "zip", "--yes"]) == 2
-    assert "E133" in capsys.readouterr().err
+    settings = json.loads((path / "gate" / "first-boot.json").read_text())
+    public = subprocess.run(
+        ["ssh-keygen", "-y", "-f", str(home / "technicians" / "lan")], check=True, capture_output=True, text=True
+    ).stdout
+    assert [key.split()[:2] for key in settings["ssh_keys"]] == [public.split()[:2]]
+    assert main(["site", "change", site, "--no-ssh", "--yes"]) == 0
+    assert main([*command, "--yes"]) == 0
+    assert json.loads((path / "gate" / "first-boot.json").read_text())["ssh_keys"] == []
 
 
 def test_a_page_is_drawn_only_when_somebody_agreed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

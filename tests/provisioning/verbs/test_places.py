@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.cli import main
+from provisioning.registry.sites import Network
 from provisioning.registry.tables import GateState
 from tests.provisioning.commands import SITE_WORDS, told
 from tests.provisioning.enrolment_kit import Province, run
@@ -47,6 +48,21 @@ def test_a_site_is_changed_only_by_what_a_gate_can_use(town: Province, tmp_path:
     assert told == {"id": site, "changed": ["hotline", "network"]}
     assert town.registry.site(site).network == {"kind": "wifi", "ssid": "Trường"}
     assert run(capsys, "site", "change", site, "--hotline", "0269 111 222")["changed"] == []
+
+
+def test_what_is_not_said_of_a_network_stays_and_another_kind_forgets_its_name(town: Province, capsys: pytest.CaptureFixture[str]) -> None:
+    """The country is Vietnam's until somebody says another, and technicians may log in until somebody forbids it."""
+    site = town.gate(GateState.PLANNED).site
+    wire = ("--gateway", "10.0.0.1", "--dns", "10.0.0.1 10.0.0.2")
+    run(capsys, "site", "change", site, "--network", "wifi", "--ssid", "Trường", "--no-ssh", *wire)
+    run(capsys, "site", "change", site, "--country", "LA")
+    kept = {"country": "LA", "gateway": "10.0.0.1", "dns": "10.0.0.1 10.0.0.2", "ssh": False}
+    assert town.registry.site(site).network == {"kind": "wifi", "ssid": "Trường", **kept}
+    run(capsys, "site", "change", site, "--network", "lan")
+    assert town.registry.site(site).network == {"kind": "lan", **kept}
+    assert Network().model_dump() == {"kind": "lan", "ssid": None, "apn": None, "country": "VN", "gateway": None, "dns": "", "ssh": True}
+    for wrong in (("--country", "Vietnam"), ("--gateway", "10.0.0"), ("--dns", "x"), ("--apn", "x")):
+        assert run(capsys, "site", "change", site, *wrong, code=2)["error"] == "E133", wrong
 
 
 def test_a_site_is_shown_with_its_gates_and_listed_by_its_kind(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
