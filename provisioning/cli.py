@@ -86,7 +86,8 @@ def program(desk: Desk) -> typer.Typer:
     group(
         "site", {"add": site.add, "change": site.change, "list": site.list, "show": site.show, "import": site.bring, "export": site.export}
     )
-    group("gate", {"add": Gates(desk).add, "list": Gates(desk).list, "in-service": Service(desk).begin})
+    gate = Gates(desk)
+    group("gate", {"add": gate.add, "change": gate.change, "list": gate.list, "in-service": Service(desk).begin})
     group("commission", {"qr": Commissioning(desk).qr})
     verb(app, "acceptance", "acceptance", Acceptances(desk).hold)
     verb(app, "targets", "targets", Acceptances(desk).targets)

@@ -112,6 +112,11 @@ SUPPLY: Final = 2
 """Header number of the 5 V for the relay's board."""
 
 
+def door_of(gate: Fitted) -> str:
+    """Door and power loss in one: ``none``, ``relay open``, ``relay locked``."""
+    return gate.door if gate.power_loss is None else f"{gate.door} {gate.power_loss}"
+
+
 def fitted(gate: Fitted) -> Sequence[WiredPart]:
     """The parts that a gate has, in the table's order."""
     return [part for part in WIRING if gate.kit in part.kits or (part.name == "relay" and gate.door == Door.RELAY)]
