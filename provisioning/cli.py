@@ -87,7 +87,7 @@ def program(desk: Desk) -> typer.Typer:
         "site", {"add": site.add, "change": site.change, "list": site.list, "show": site.show, "import": site.bring, "export": site.export}
     )
     gate = Gates(desk)
-    group("gate", {"add": gate.add, "change": gate.change, "list": gate.list, "in-service": Service(desk).begin})
+    group("gate", {"add": gate.add, "change": gate.change, "list": gate.list, "wiring": gate.wiring, "in-service": Service(desk).begin})
     group("commission", {"qr": Commissioning(desk).qr})
     verb(app, "acceptance", "acceptance", Acceptances(desk).hold)
     verb(app, "targets", "targets", Acceptances(desk).targets)

@@ -9,17 +9,20 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
+from provisioning.common import times
 from provisioning.common.errors import Refused
 from provisioning.common.ids import GATE, SITE, checked
 from provisioning.common.input_files import text_of
 from provisioning.common.output_files import save
 from provisioning.common.plan import Step
+from provisioning.paper import printing
+from provisioning.paper.wiring_sheet import wiring_sheet
 from provisioning.places.kinds import SiteKind
 from provisioning.places.wiring import door_of
 from provisioning.registry import gates, sites
 from provisioning.registry.spreadsheets import new_sites, written
 from provisioning.registry.tables import Gate, Site
-from provisioning.verbs.verb import Verbs
+from provisioning.verbs.verb import Out, Verbs
 
 PowerLossOption = Annotated[str | None, typer.Option("--power-loss")]
 
@@ -170,6 +173,12 @@ class Gates(Verbs):
         steps = [Step("step.gate_change", facts, partial(gates.refit, self.desk.registry, row.id, changed))] if changed else []
         say = {"next": self.desk.words("say.rewire_next", id=row.id)} if changed else {}
         self.desk.carry_out("gate change", row.id, steps, lambda: {"id": row.id, "changed": sorted(changed), **say})
+
+    def wiring(self, gate: str, out: Out = Path()) -> None:
+        """What hangs on which pin of a gate, on paper."""
+        row = self.desk.registry.gate(checked(gate, GATE))
+        plan = printing.steps(partial(wiring_sheet, self.desk.registry.site(row.site), row, times.now()), out / f"{row.id}-wiring")
+        self.desk.carry_out("gate wiring", row.id, plan, lambda: {"files": [str(step.facts["path"]) for step in plan]})
 
     def list(self, site: Annotated[str | None, typer.Option("--site")] = None) -> None:
         """All, or those of a site."""

@@ -11,6 +11,7 @@ from provisioning.cli import main
 from provisioning.registry.tables import GateState
 from tests.provisioning.commands import SITE_WORDS, told
 from tests.provisioning.enrolment_kit import Province, run
+from tests.provisioning.paper.pages import text_of
 
 
 def test_a_file_of_sites_may_be_brought_again(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +97,17 @@ def test_what_a_gate_is_fitted_with_stands_wherever_it_is_listed_and_can_be_chan
     assert [{name: one[name] for name in ("kit", "door", "power_loss")} for one in row["gates"]] == [
         {"kit": "full", "door": "relay", "power_loss": "locked"}
     ]
+    assert home.exists()
+
+
+def test_the_wiring_of_a_gate_is_drawn_twice(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As PDF and as PNG; of a gate that there is."""
+    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
+    gate = told(capsys, "gate", "add", "--site", site, "--door", "relay", "--power-loss", "locked")["id"]
+    made = told(capsys, "gate", "wiring", gate, "--out", str(tmp_path))
+    assert [Path(path).name for path in made["files"]] == [f"{gate}-wiring.pdf", f"{gate}-wiring.png"]
+    assert f"Đấu dây cổng {gate}" in text_of(Path(made["files"][0]).read_bytes())
+    assert told(capsys, "gate", "wiring", "g0000000", code=2)["error"] == "E110"
     assert home.exists()
 
 
