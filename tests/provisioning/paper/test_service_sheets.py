@@ -49,7 +49,7 @@ def test_an_acceptance_of_everything_stays_on_its_page_and_no_line_runs_into_ano
     names = {check: {lang: words(lang, f"accept.{check}") for lang in Lang} for check in checks}
     document = bytes(service_sheets.acceptance(site, JudgedGate(gate, report, "ab" * 32, rows), "Lê Văn Thử", AT, names).output())
     assert running_into_each_other(document) == []
-    assert min(bottom for _, (_, bottom, _, _) in lines_on(document)) > 10 / 25.4 * 72, "ten millimetres, for the signature"
+    assert min(bottom for _, (_, bottom, _, _) in lines_on(document)) > 25 / 25.4 * 72, "room to sign below it"
 
 
 def test_what_failed_stands_on_the_record_as_failed(school: tuple[Site, Gate]) -> None:
