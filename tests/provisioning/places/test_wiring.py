@@ -5,12 +5,15 @@ from __future__ import annotations
 import tomllib
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Final
 
 import pytest
 from gpiozero.pins.mock import MockFactory
 
+import provisioning
 from device.config import SignalsSection
+from provisioning.common.catalogue import Lang, words
 from provisioning.places import wiring
 from provisioning.places.wiring import GROUNDS, RESERVED, SUPPLY, WIRING, Door, Fitting, Kit, PowerLoss, config_lines, fitted, signals_lines
 
@@ -101,3 +104,18 @@ def test_a_part_that_acts_when_low_rests_high(monkeypatch: pytest.MonkeyPatch) -
 def test_the_contact_is_the_one_that_does_without_power_what_was_said() -> None:
     """At rest COM and NC are joined: over them a lock gets the power that holds it."""
     assert wiring.CONTACTS == {"open": "NC", "locked": "NO"}
+
+
+def test_the_technicians_guide_has_the_table() -> None:
+    """Each part once, with both numbers, the wire and its kits; and what is kept free."""
+    text = (Path(provisioning.__file__).parent / "guides" / "technician.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and any(letter.isdigit() for letter in line)]
+    assert rows == [guide_row(part) for part in WIRING]
+    assert f"BCM {', '.join(map(str, sorted(RESERVED)))}" in text
+
+
+def guide_row(part: wiring.WiredPart) -> str:
+    """A part's line in the guide."""
+    name, colour = (" · ".join(words(lang, key) for lang in Lang) for key in (f"part.{part.name}", f"colour.{part.colour}"))
+    where = ", ".join(kit for kit in Kit if kit in part.kits) or "--door relay"
+    return f"| {name} | {part.header} | {part.bcm} | {colour} | {where} |"
