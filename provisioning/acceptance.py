@@ -22,13 +22,17 @@ from device.edges.keys.signer import verify
 from provisioning.common import times
 from provisioning.common.errors import Refused
 from provisioning.common.signing import signed
+from provisioning.places.wiring import Door, Fitted, Kit, fitted
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Gate
 
 Grade: TypeAlias = Literal["pass", "warn", "fail"]
 
-QUESTIONS: Final = ("green", "red", "amber", "buzzer", "reach", "papers")
-"""What only eyes and ears tell; each in the catalogue as ``accept.{question}``."""
+QUESTIONS: Final = (
+    *("green", "red", "amber", "both", "blue", "white", "buzzer"),
+    *("door", "power_open", "power_locked", "button", "reach", "papers"),
+)
+"""What only eyes, ears and hands tell, in the order in which it is asked; each in the catalogue as ``accept.{question}``."""
 DISTANCES: Final = 3
 """The good code is held up at so many distances."""
 RESTARTS: Final = 3
@@ -68,6 +72,10 @@ class JudgedGate:
             "gate": self.gate.id,
             "site": self.gate.site,
             "lane": self.gate.lane,
+            "board": self.gate.board,
+            "kit": self.gate.kit,
+            "door": self.gate.door,
+            "power_loss": self.gate.power_loss,
             "by": by,
             "time": times.on_the_wire(at),
             "well": self.well,
@@ -76,6 +84,17 @@ class JudgedGate:
             "lines": [asdict(line) for line in self.lines],
         }
         return signed(told, key)
+
+
+def questions(gate: Fitted) -> Sequence[str]:
+    """Those about the parts that a gate has: a door is tried, and seen without power, where there is one."""
+    asked = {part.name for part in fitted(gate)} | {"reach", "papers"}
+    if gate.kit == Kit.BASIC:
+        # Without an amber lamp both others say what it would.
+        asked.add("both")
+    if gate.door == Door.RELAY:
+        asked |= {"door", f"power_{gate.power_loss}"}
+    return [question for question in QUESTIONS if question in asked]
 
 
 def read_report(path: Path, gate: Gate, registry: Registry, now: datetime) -> tuple[wire.SelftestReport, str]:
@@ -104,16 +123,16 @@ def read_report(path: Path, gate: Gate, registry: Registry, now: datetime) -> tu
     return report, hashlib.sha256(body).hexdigest()
 
 
-def read_answers(path: Path) -> Mapping[str, bool]:
-    """A technician's answers from a JSON file: each question, true or false. Raises Refused (E130, E186)."""
+def read_answers(path: Path, asked: Sequence[str]) -> Mapping[str, bool]:
+    """A technician's answers from a JSON file: each question that is asked, true or false. Raises Refused (E130, E186)."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Refused("E130", path=path, why=error.strerror) from error
     except ValueError as error:
-        raise Refused("E186", path=path, questions=", ".join(QUESTIONS)) from error
-    if not isinstance(found, dict) or set(found) != set(QUESTIONS) or not all(isinstance(value, bool) for value in found.values()):
-        raise Refused("E186", path=path, questions=", ".join(QUESTIONS))
+        raise Refused("E186", path=path, questions=", ".join(asked)) from error
+    if not isinstance(found, dict) or set(found) != set(asked) or not all(isinstance(value, bool) for value in found.values()):
+        raise Refused("E186", path=path, questions=", ".join(asked))
     return found
 
 
@@ -146,8 +165,12 @@ def judge(gate: Gate, report: wire.SelftestReport, digest: str, answers: Mapping
     lines.append(_counted("distances", accepted, DISTANCES))
     lines += [_counted(f"code_{reason}", reasons[reason], 1) for reason in ("expired", "revoked", "unknown_issuer")]
     lines.append(_counted("restarts", cuts, RESTARTS))
-    lines += [AcceptanceRow(question, "pass" if answers[question] else "fail", "✓" if answers[question] else "✗") for question in QUESTIONS]
+    lines += [_seen(question, well=answers[question]) for question in questions(gate)]
     return JudgedGate(gate, report, digest, lines)
+
+
+def _seen(question: str, *, well: bool) -> AcceptanceRow:
+    return AcceptanceRow(question, "pass" if well else "fail", "✓" if well else "✗")
 
 
 def _counted(check: str, found: int, needed: int) -> AcceptanceRow:

@@ -86,7 +86,8 @@ def program(desk: Desk) -> typer.Typer:
     group(
         "site", {"add": site.add, "change": site.change, "list": site.list, "show": site.show, "import": site.bring, "export": site.export}
     )
-    group("gate", {"add": Gates(desk).add, "list": Gates(desk).list, "in-service": Service(desk).begin})
+    gate = Gates(desk)
+    group("gate", {"add": gate.add, "change": gate.change, "list": gate.list, "wiring": gate.wiring, "in-service": Service(desk).begin})
     group("commission", {"qr": Commissioning(desk).qr})
     verb(app, "acceptance", "acceptance", Acceptances(desk).hold)
     verb(app, "targets", "targets", Acceptances(desk).targets)
@@ -96,7 +97,7 @@ def program(desk: Desk) -> typer.Typer:
     group("broker", {"mosquitto": Brokers(desk).mosquitto, "access": Leaving(desk).access, "rabbitmq": Brokers(desk).rabbitmq})
     group("enrol", {"serve": Enrolments(desk).serve})
     group("card", {"write": Cards(desk).write, "sheet": Cards(desk).sheet})
-    group("kit", {"make": Cards(desk).make_kit})
+    group("packages", {"make": Cards(desk).make_set})
     group("badge", {"issue": Badges(desk).issue, "revoke": Badges(desk).revoke, "list": Badges(desk).list})
     group("list", {"publish": Lists(desk).publish})
     group("config", {"send": Remote(desk).send})

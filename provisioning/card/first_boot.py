@@ -40,7 +40,7 @@ NETWORK: Final = CARD / "gate.nmconnection"
 """The site's network, with its password."""
 BUNDLE: Final = CARD / "bundle.json"
 """The gate's claim; gone when the gate is enrolled."""
-KIT: Final = CARD / "kit"
+PACKAGES: Final = CARD / "packages"
 REPORT: Final = CARD / "first-boot.txt"
 
 UNIT: Final = "gate-first-boot.service"
@@ -52,7 +52,7 @@ INSTALLED: Final = ROOT / "etc/gate/gate.toml"
 
 LOOK_EVERY_S: Final = float(os.environ.get("GATE_LOOK_S", "3"))
 SUMS: Final = "SHA256SUMS"
-"""In the kit: the digest of each of its files. The signed bundle holds the digest of this one."""
+"""In the set: the digest of each of its files. The signed bundle holds the digest of this one."""
 
 UNIT_TEXT: Final = f"""[Unit]
 Description=Gate: sets this machine up from the card
@@ -253,16 +253,16 @@ class FirstBoot:
         """From the card, hash for hash; no network."""
         wanted = {str(name): str(version) for name, version in self.settings["packages"].items()}
         if not lacking(wanted):
-            self._forget_kit()
+            self._forget_packages()
             return self._versions(wanted)
         log = STATE / "apt.log"
         with log.open("wb") as file:
             say_into(file, ["dpkg", "--configure", "-a"])
             if lacking(wanted):
-                self._check_kit()
+                self._check_packages()
                 for name in ("lists/partial", "archives/partial"):
                     (STATE / name).mkdir(parents=True, exist_ok=True)
-                (STATE / "sources.list").write_text(f"deb [trusted=yes] file:{KIT} ./\n")
+                (STATE / "sources.list").write_text(f"deb [trusted=yes] file:{PACKAGES} ./\n")
                 say_into(file, ["apt-get", *APT, "update"])
                 # What an earlier power cut left half is finished with what is on the card.
                 say_into(file, ["apt-get", *APT, "--fix-broken", "--no-install-recommends", "install"])
@@ -271,7 +271,7 @@ class FirstBoot:
             last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-4:]
             raise StepError(f"{', '.join(missing)}: {' | '.join(last)}")
         must("sync")
-        self._forget_kit()
+        self._forget_packages()
         return self._versions(wanted)
 
     def enrol(self) -> str:
@@ -311,19 +311,21 @@ class FirstBoot:
         ]
         put(REPORT, "\r\n".join(text).encode(), 0o644)
 
-    def _check_kit(self) -> None:
-        listed = (KIT / SUMS).read_bytes()
-        if BUNDLE.exists() and hashlib.sha256(listed).hexdigest() != json.loads(BUNDLE.read_bytes()).get("setup", {}).get(f"kit/{SUMS}"):
-            raise StepError(f"kit/{SUMS} bị hỏng, ghi lại thẻ · is damaged: write the card again")
+    def _check_packages(self) -> None:
+        listed = (PACKAGES / SUMS).read_bytes()
+        if BUNDLE.exists() and hashlib.sha256(listed).hexdigest() != json.loads(BUNDLE.read_bytes()).get("setup", {}).get(
+            f"packages/{SUMS}"
+        ):
+            raise StepError(f"packages/{SUMS} bị hỏng, ghi lại thẻ · is damaged: write the card again")
         for line in listed.decode().splitlines():
             digest, _, name = line.partition("  ")
-            with (KIT / name).open("rb") as file:
+            with (PACKAGES / name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                    raise StepError(f"kit/{name} bị hỏng, ghi lại thẻ · is damaged: write the card again")
+                    raise StepError(f"packages/{name} bị hỏng, ghi lại thẻ · is damaged: write the card again")
 
-    def _forget_kit(self) -> None:
+    def _forget_packages(self) -> None:
         """Its room on the card is worth more; the package's own folder keeps what a return needs."""
-        shutil.rmtree(KIT, ignore_errors=True)
+        shutil.rmtree(PACKAGES, ignore_errors=True)
         sync(CARD)
 
     def _versions(self, wanted: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from provisioning.card.kit import Kit
+from provisioning.card.package_set import PackageSet
 from provisioning.common.errors import Refused
 from provisioning.registry.sites import Network
 from provisioning.registry.tables import Gate
@@ -58,14 +58,14 @@ def connection(network: Network, password: str | None, address: str | None = Non
     )
 
 
-def settings(gate: Gate, network: Network, ssh_keys: Sequence[str], kit: Kit) -> bytes:
+def settings(gate: Gate, network: Network, ssh_keys: Sequence[str], packages: PackageSet) -> bytes:
     """What ``first_boot.py`` sets up. Nothing secret."""
     told: dict[str, Any] = {
         "gate": gate.id,
         "timezone": TIMEZONE,
         "country": network.country if network.kind == "wifi" else None,
         "ssh_keys": list(ssh_keys),
-        "packages": dict(kit.about.packages),
+        "packages": dict(packages.about.packages),
     }
     return json.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n"
 

@@ -18,11 +18,12 @@ from device.edges.certificate.enrol import MANIFEST
 from provisioning.authority.authority import Authority
 from provisioning.card import first_boot, seed
 from provisioning.card.boot import BootPartition
-from provisioning.card.kit import Kit
-from provisioning.card.kit_maker import MODEM
+from provisioning.card.package_set import PackageSet
+from provisioning.card.package_set_maker import MODEM
 from provisioning.common.errors import Refused
 from provisioning.common.plan import Step
 from provisioning.enrolment.claims import Enrolment, bundle
+from provisioning.places.wiring import config_lines
 from provisioning.registry.registry import Registry
 from provisioning.registry.sites import Network
 from provisioning.registry.tables import Gate, GateState
@@ -39,7 +40,7 @@ class Card:
     gate: Gate
     boot: Path
     enrolment: Enrolment
-    kit: Kit
+    packages: PackageSet
     ssh_keys: tuple[str, ...] = ()
     wifi_password: str | None = None
     address: str | None = None
@@ -53,7 +54,7 @@ def steps(card: Card, registry: Registry, authority: Authority, passphrase: str)
     site = registry.site(card.gate.site)
     network = Network.model_validate(site.network)
     secret = seed.connection(network, card.wifi_password, _address(card.address))
-    partition = BootPartition.at(card.boot, card.kit.size)
+    partition = BootPartition.at(card.boot, card.packages.size)
     _fits(card, network, partition)
     before = {name: (card.boot / name).read_text(encoding="utf-8", errors="replace") for name in ("cmdline.txt", "config.txt")}
     inside = f"{seed.FOLDER}/"
@@ -61,9 +62,9 @@ def steps(card: Card, registry: Registry, authority: Authority, passphrase: str)
 
     def prepare() -> None:
         setup = {
-            first_boot.SETTINGS.name: seed.settings(card.gate, network, card.ssh_keys, card.kit),
+            first_boot.SETTINGS.name: seed.settings(card.gate, network, card.ssh_keys, card.packages),
             FIRST_BOOT.name: FIRST_BOOT.read_bytes(),
-            f"{first_boot.KIT.name}/{first_boot.SUMS}": card.kit.content(first_boot.SUMS),
+            f"{first_boot.PACKAGES.name}/{first_boot.SUMS}": card.packages.content(first_boot.SUMS),
         }
         files = bundle(registry, authority, card.gate, card.enrolment, passphrase, setup=setup)
         told = wire.read(wire.Bundle, files[MANIFEST])
@@ -76,19 +77,19 @@ def steps(card: Card, registry: Registry, authority: Authority, passphrase: str)
         made["cmdline.txt"] = seed.kernel_words(before["cmdline.txt"], told.claim, network)
         made.update(seed.cloud_init(card.gate, told.claim))
 
-    def write_kit() -> None:
-        for name in card.kit.names:
-            partition.write(f"{inside}{first_boot.KIT.name}/{name}", card.kit.content(name))
+    def write_packages() -> None:
+        for name in card.packages.names:
+            partition.write(f"{inside}{first_boot.PACKAGES.name}/{name}", card.packages.content(name))
 
     def write() -> None:
         for name in sorted(made, key=lambda name: LAST.index(name) if name in LAST else -1):
             partition.write(name, made[name])
 
-    kit = {"path": card.kit.folder, "size": f"{card.kit.size / 1e6:.1f} MB", "image": card.kit.about.image}
+    packages = {"path": card.packages.folder, "size": f"{card.packages.size / 1e6:.1f} MB", "image": card.packages.about.image}
     return [
         Step("step.card_sweep", {"path": card.boot / seed.FOLDER}, partial(partition.sweep, seed.FOLDER)),
         Step("step.card_claim", {"id": card.gate.id}, prepare),
-        Step("step.card_kit", kit, write_kit),
+        Step("step.card_packages", packages, write_packages),
         Step("step.card_write", {"path": card.boot}, write),
         Step("step.card_state", {"id": card.gate.id}, partial(registry.move, card.gate.id, GateState.WRITTEN)),
     ]
@@ -96,25 +97,17 @@ def steps(card: Card, registry: Registry, authority: Authority, passphrase: str)
 
 def firmware(gate: Gate) -> bytes:
     """``gate.txt``: what the firmware does before there is a kernel."""
-    del gate
-    lines = [
-        "# The gate's part of config.txt.",
-        "gpio=17,27,22,23,24,18=op,dl",
-        "dtparam=watchdog=on",
-        "camera_auto_detect=1",
-        "dtparam=audio=off",
-        "dtoverlay=disable-bt",
-    ]
+    lines = ["# The gate's part of config.txt.", *config_lines(gate), "dtparam=watchdog=on", "dtparam=audio=off", "dtoverlay=disable-bt"]
     return ("\n".join(lines) + "\n").encode()
 
 
 def _fits(card: Card, network: Network, partition: BootPartition) -> None:
-    """The kit is for this card's image, and has what the site's network needs. Raises Refused (E168)."""
+    """The set is for this card's image, and has what the site's network needs. Raises Refused (E168)."""
     image = partition.image
-    if image is not None and image != card.kit.about.image:
-        raise Refused("E168", path=card.kit.folder, why=f"{card.kit.about.image} ≠ {image}")
-    if network.kind == "4g" and not all(map(card.kit.has, MODEM)):
-        raise Refused("E168", path=card.kit.folder, why=f"4g: {', '.join(MODEM)} (--with-modem)")
+    if image is not None and image != card.packages.about.image:
+        raise Refused("E168", path=card.packages.folder, why=f"{card.packages.about.image} ≠ {image}")
+    if network.kind == "4g" and not all(map(card.packages.has, MODEM)):
+        raise Refused("E168", path=card.packages.folder, why=f"4g: {', '.join(MODEM)} (--with-modem)")
 
 
 def _address(text: str | None) -> str | None:

@@ -23,14 +23,13 @@ from provisioning.common import times
 from provisioning.common.errors import Refused
 from provisioning.common.signing import signed
 from provisioning.places.site_policy import DEFAULT_POLICY
+from provisioning.places.wiring import signals_lines
 from provisioning.registry.gates import BOARDS
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Certificate, Claim, ClaimState, Gate, GateState, Site
 
 CLAIM_DAYS: Final = 14
 """A card that was not put into a gate by then is worth nothing."""
-BUTTON_PIN: Final = 25
-"""BCM number of the pin of the technician's button, beside the lamps'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def configuration(site: Site, gate: Gate, enrolment: Enrolment) -> str:
         "",
         "[signals]",
         f"chip = {_text(BOARDS[gate.board])}",
-        f"button = {{ pin = {BUTTON_PIN} }}",
+        *signals_lines(gate),
         "",
         "[privacy]",
         'site_key = "credential:gate.site-key"',

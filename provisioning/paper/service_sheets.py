@@ -11,6 +11,7 @@ from provisioning.badges.targets import EXPIRED, FOREIGN, GOOD, REVOKED
 from provisioning.common.catalogue import Lang, words
 from provisioning.paper.printing import blank
 from provisioning.paper.style import A4_MM, BLACK, GREEN, GREY, RED
+from provisioning.places.wiring import door_of
 from provisioning.registry.tables import Gate, Site
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ TARGETS: Final[Mapping[str, str]] = {
     REVOKED: "paper.target_revoked",
     FOREIGN: "paper.target_foreign",
 }
+SHORT: Final = 8
+"""So many letters of a value need no more than a tick does."""
 MARKS: Final[Mapping[Grade, str]] = {"pass": "✓", "warn": "!", "fail": "✗"}
 
 
@@ -51,6 +54,7 @@ def acceptance(site: Site, found: JudgedGate, by: str, at: datetime, names: Mapp
     below = sheet.say(words(Lang.VI, "paper.accept_title", id=gate.id), (15, 12), 180, 16, bold=True)
     below = sheet.say(words(Lang.EN, "paper.accept_title", id=gate.id), (15, below + 0.5), 180, 9, colour=GREY)
     facts = {"site": f"{site.name} ({site.id})", "lane": gate.lane, "direction": gate.direction, "version": found.report.version}
+    facts |= {"board": gate.board, "kit": gate.kit, "door": door_of(gate)}
     told = {**facts, "at": f"{at:%Y-%m-%d %H:%M}", "by": by}
     below = sheet.say(words(Lang.VI, "paper.accept_facts", **told), (15, below + 2), 180, 9)
     key = "paper.accept_well" if found.well else "paper.accept_unwell"
@@ -61,8 +65,10 @@ def acceptance(site: Site, found: JudgedGate, by: str, at: datetime, names: Mapp
         colour = RED if line.grade == "fail" else BLACK
         sheet.say(MARKS[line.grade], (15, below), 6, 9, bold=True, colour=colour)
         label = f"{name[Lang.VI]} · {name[Lang.EN]}" if name[Lang.EN] else name[Lang.VI]
-        left = sheet.say(label, (21, below), 94, 8, colour=colour)
-        right = sheet.say(line.value[:120], (118, below), 77, 8, colour=colour)
+        # A question needs the width that its answer leaves: what a gate has at most stays on one page.
+        value_mm = (180, 15) if len(line.value) <= SHORT else (118, 77)
+        left = sheet.say(label, (21, below), value_mm[0] - 24, 8, colour=colour)
+        right = sheet.say(line.value[:120], (value_mm[0], below), value_mm[1], 8, colour=colour)
         below = max(left, right) + 1.2
     below = sheet.say(words(Lang.VI, "paper.accept_digest", digest=found.digest), (15, below + 3), 180, 7, colour=GREY)
     sheet.say(words(Lang.VI, "paper.accept_sign"), (15, below + 6), 90, 9)

@@ -11,6 +11,7 @@ from provisioning.common.catalogue import Lang, words
 from provisioning.paper.printing import blank
 from provisioning.paper.style import A4_MM, AMBER, BLACK, GREEN, GREY, RED
 from provisioning.places.communes import communes
+from provisioning.places.wiring import door_of
 from provisioning.registry.tables import Gate, Site
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LABEL_MM: Final = (100.0, 62.0)
 """A common roll of labels."""
+LABEL_NAME_MM: Final = 18.0
 
 
 def label_text(gate: Gate) -> str:
@@ -26,15 +28,18 @@ def label_text(gate: Gate) -> str:
 
 
 def label(site: Site, gate: Gate, at: datetime) -> Sheet:
-    """The label of a gate: id, site, hotline, and a code that says which gate it is."""
+    """The label of a gate: id, site, what it is fitted with, hotline, and a code that says which gate it is."""
     sheet = blank(LABEL_MM, gate.id, at)
     sheet.symbol(label_text(gate), (60, 11), 38)
     sheet.say(words(Lang.VI, "paper.label_title"), (4, 4), 92, 10, bold=True)
     sheet.say(words(Lang.EN, "paper.label_title"), (4, 8.5), 56, 6.5, colour=GREY)
     below = sheet.say(f"{gate.id[:1]} {gate.id[1:5]} {gate.id[5:]}", (4, 14), 56, 16, bold=True)
-    below = sheet.say(site.name, (4, below + 1.5), 56, 9)
+    # Long names get smaller letters, so that nothing runs into the lines about who to call.
+    fits = (size for size in (9.0, 8.0, 7.0, 6.0) if sheet.height(site.name, 56, size) < LABEL_NAME_MM)
+    below = sheet.say(site.name, (4, below + 1.5), 56, next(fits, 5.0))
     place = communes().get(site.commune)
-    sheet.say(f"{place.full_name if place else site.commune} · {site.id} · {gate.lane}", (4, below + 1), 56, 7, colour=GREY)
+    below = sheet.say(f"{place.full_name if place else site.commune} · {site.id} · {gate.lane}", (4, below + 1), 56, 7, colour=GREY)
+    sheet.say(f"{gate.board} · {gate.kit} · {door_of(gate)}", (4, below + 0.5), 56, 7, colour=GREY)
     below = sheet.say(words(Lang.VI, "paper.broken", hotline=site.hotline), (4, 49), 92, 9, bold=True)
     sheet.say(words(Lang.EN, "paper.broken", hotline=site.hotline), (4, below + 0.5), 92, 6.5, colour=GREY)
     return sheet

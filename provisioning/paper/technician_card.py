@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from provisioning.common.catalogue import Lang, remedy, words
 from provisioning.paper.printing import blank
 from provisioning.paper.style import A4_MM, AMBER, BLACK, BLUE, GREEN, GREY, RED
+from provisioning.places.wiring import WIRING
 
 if TYPE_CHECKING:
     from provisioning.paper.drawing import Sheet
@@ -43,11 +44,16 @@ def technician_card(at: datetime) -> Sheet:
     return sheet
 
 
+def _wires(lang: Lang) -> str:
+    """Every part that a gate may have, at its pin."""
+    return ", ".join(f"{words(lang, f'part.{part.name}')} {part.bcm}" for part in WIRING)
+
+
 def _side(sheet: Sheet, lang: Lang) -> None:
     below = sheet.say(words(lang, "paper.card_title"), (15, 12), 180, 18, bold=True) + 2
     for number, key in enumerate(STEPS, start=1):
         sheet.say(f"{number}", (15, below), 7, 12, bold=True)
-        below = sheet.say(words(lang, key), (23, below), 172, 11) + 2.2
+        below = sheet.say(words(lang, key, wires=_wires(lang)), (23, below), 172, 11) + 2.2
     below = sheet.say(words(lang, "paper.card_lamps"), (15, below + 2), 180, 13, bold=True) + 2
     for key, colours in LAMPS:
         for place, colour in enumerate(colours):

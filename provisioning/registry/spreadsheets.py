@@ -18,6 +18,7 @@ from provisioning.registry.sites import NewSite, facts
 from provisioning.registry.tables import Gate, Site
 
 _FORMULA: Final = frozenset("=+-@")
+_GATE: Final = ("id", "lane", "direction", "board", "kit", "door", "power_loss")
 
 
 def read_sites(path: Path) -> list[NewSite]:
@@ -92,9 +93,7 @@ def written(sites: Sequence[Site], gates: Sequence[Gate], form: Literal["csv", "
         return out.getvalue()
     for row in rows:
         row["gates"] = [
-            {"id": gate.id, "lane": gate.lane, "direction": gate.direction, "board": gate.board, "state": str(gate.state)}
-            for gate in gates
-            if gate.site == row["id"]
+            {**{name: getattr(gate, name) for name in _GATE}, "state": str(gate.state)} for gate in gates if gate.site == row["id"]
         ]
     told: str = yaml.safe_dump({"sites": rows}, allow_unicode=True, sort_keys=False)
     return told

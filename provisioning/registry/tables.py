@@ -55,7 +55,7 @@ class Site(Base):
 
 
 class Gate(Base):
-    """A gate of a site."""
+    """A gate of a site. ``kit``, ``door`` and ``power_loss`` are what it is fitted with; ``power_loss`` is None without a door."""
 
     __tablename__ = "gates"
 
@@ -64,6 +64,9 @@ class Gate(Base):
     lane: Mapped[str] = mapped_column(String(16))
     direction: Mapped[str] = mapped_column(String(8))
     board: Mapped[str] = mapped_column(String(16))
+    kit: Mapped[str] = mapped_column(String(8))
+    door: Mapped[str] = mapped_column(String(8))
+    power_loss: Mapped[str | None] = mapped_column(String(8))
     state: Mapped[str] = mapped_column(String(16), index=True)
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     changed: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -16,6 +16,7 @@ from device.core import commissioning as claim
 from device.core.credentials.signed import COMMISSIONING_PREFIX
 from provisioning.badges.tokens import token
 from provisioning.common.errors import Refused
+from provisioning.places.wiring import fitted
 from provisioning.registry.issued import newest_key
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import CERTIFIED, Claim, ClaimState, Gate
@@ -35,7 +36,10 @@ class Maker:
     hours: int
 
     def place(self, lane: str, direction: str, site: str | None = None, site_key: bytes = b"") -> str:
-        """The gate's new lane and direction, and with a site that site and its key, sealed to the gate. Raises Refused (E180, E181)."""
+        """The gate's new lane and direction, and with a site that site and its key, sealed to the gate.
+
+        Raises Refused (E180, E181, E198).
+        """
         told: dict[int, Any] = {claim.LANE: lane, claim.DIRECTION: direction}
         if site is not None:
             info = claim.SITE_KEY_INFO + f"{self.gate.id}/{site}".encode()
@@ -43,12 +47,14 @@ class Maker:
         return self._order(told)
 
     def certificate(self, made: x509.Certificate) -> str:
-        """A new certificate for the key that the gate has. Raises Refused (E180)."""
+        """A new certificate for the key that the gate has. Raises Refused (E180, E198)."""
         return self._order({claim.CERTIFICATE: made.public_bytes(serialization.Encoding.DER)})
 
     def _order(self, told: dict[int, Any]) -> str:
         if self.gate.state not in CERTIFIED:
             raise Refused("E180", id=self.gate.id, state=self.gate.state)
+        if all(part.name != "button" for part in fitted(self.gate)):
+            raise Refused("E198", id=self.gate.id, kit=self.gate.kit)
         start = int(self.now.timestamp())
         board = board_of(self.registry, self.gate.id)
         told |= {claim.SUBJECT: self.gate.id, claim.ISSUED: start, claim.EXPIRES: start + self.hours * 3600}

@@ -35,7 +35,10 @@ def at_work(registry: Registry, site: str) -> Sequence[Gate]:
 
 
 def wanted(site: Site, gate: Gate) -> Mapping[str, Any]:
-    """The sections of the gate's configuration that the registry decides, key by key: what a policy leaves out is its default."""
+    """The sections of the gate's configuration that the registry decides, key by key: what a policy leaves out is its default.
+
+    What hangs on which pin is not among them: whoever moves a wire stands at the gate, and the boot lines come with a new card.
+    """
     policy = policy_tree(site.policy)
     journal = JournalSection.model_validate(policy.get("journal", {})).model_dump(mode="json", include=set(CHANGEABLE["journal"] or ()))
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -52,7 +52,8 @@ class Acceptances(Verbs):
         now = times.now()
         read, digest = acceptance.read_report(report, row, self.desk.registry, now)
         more = [] if events is None else acceptance.province_deeds(events, read)
-        given = self._asked() if answers is None else acceptance.read_answers(answers)
+        asked = acceptance.questions(row)
+        given = self._asked(asked) if answers is None else acceptance.read_answers(answers, asked)
         found = acceptance.judge(row, read, digest, given, more)
         key = self.desk.authority.signer(Purpose.RECORDS, self.desk.passphrase())
         self._keep(row, found, by, key, out / f"{row.id}-acceptance", now)
@@ -69,11 +70,11 @@ class Acceptances(Verbs):
         told = {"files": [str(page.facts["path"]) for page in pages], "next": self.desk.words("say.targets_next", site=place.id)}
         self.desk.carry_out("targets", place.id, [*pages, note], lambda: told)
 
-    def _asked(self) -> Mapping[str, bool]:
+    def _asked(self, asked: Sequence[str]) -> Mapping[str, bool]:
         """The guided part. Raises Refused (E101) where nobody can be asked."""
         if self.desk.settings.json or not sys.stdin.isatty():
             raise Refused("E101")
-        questions = {name: self.desk.words(f"accept.{name}") for name in QUESTIONS}
+        questions = {name: self.desk.words(f"accept.{name}") for name in asked}
         return {
             name: self.desk.ask(self.desk.words("accept.ask", question=question)).strip().casefold() in YES
             for name, question in questions.items()

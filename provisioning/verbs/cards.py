@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from provisioning.broker.config_files import ENROL_PORT
-from provisioning.card import kit_maker
-from provisioning.card.kit import Kit, read_kit
+from provisioning.card import package_set_maker
+from provisioning.card.package_set import PackageSet, read_set
 from provisioning.card.writer import Card, steps
 from provisioning.common import times
 from provisioning.common.ids import GATE, SITE, checked
@@ -34,7 +34,7 @@ ARCHITECTURE: Final = "arm64"
 
 
 class Cards(Verbs):
-    """``card``, ``kit``."""
+    """``card``, ``packages``."""
 
     def sheet(self, out: Out = Path("technician-card.pdf")) -> None:
         """The technician's card, to be laminated."""
@@ -46,7 +46,7 @@ class Cards(Verbs):
         *,
         gate: Annotated[str, typer.Option("--gate")],
         boot: Annotated[Path, typer.Option("--boot")],
-        kit: Annotated[Path | None, typer.Option("--kit")] = None,
+        packages: Annotated[Path | None, typer.Option("--packages")] = None,
         address: Annotated[str | None, typer.Option("--address")] = None,
         technician: Annotated[str | None, typer.Option("--technician")] = None,
         enrol_host: Annotated[str | None, typer.Option("--enrol-host")] = None,
@@ -55,7 +55,7 @@ class Cards(Verbs):
         """A gate's card."""
         row = self.desk.registry.gate(checked(gate, GATE))
         site = self.desk.registry.site(row.site)
-        found = read_kit(self._kits(ARCHITECTURE) if kit is None else kit, ARCHITECTURE)
+        found = read_set(self._sets(ARCHITECTURE) if packages is None else packages, ARCHITECTURE)
         keys: tuple[str, ...] = ()
         before: Sequence[Step] = ()
         if Network.model_validate(site.network).ssh:
@@ -68,7 +68,7 @@ class Cards(Verbs):
         told = {"id": row.id, "path": str(boot), "next": self.desk.words("say.eject")}
         self.desk.carry_out("card write", row.id, plan, lambda: told)
 
-    def make_kit(
+    def make_set(
         self,
         *,
         package: Annotated[Path, typer.Option("--package")],
@@ -80,19 +80,19 @@ class Cards(Verbs):
         out: Annotated[Path | None, typer.Option("--out")] = None,
     ) -> None:
         """The packages that go onto cards."""
-        extra = (*(kit_maker.CAMERA if camera else ()), *(kit_maker.MODEM if modem else ()))
-        wish = kit_maker.Wish(package, image_list, architecture, extra, tuple(sources or ()))
-        target, made = self._kits(architecture) if out is None else out, list[Kit]()
-        step = Step("step.kit", {"path": target, "list": image_list}, lambda: made.append(kit_maker.make_kit(wish, target)))
+        extra = (*(package_set_maker.CAMERA if camera else ()), *(package_set_maker.MODEM if modem else ()))
+        wish = package_set_maker.Wish(package, image_list, architecture, extra, tuple(sources or ()))
+        target, made = self._sets(architecture) if out is None else out, list[PackageSet]()
+        step = Step("step.packages", {"path": target, "list": image_list}, lambda: made.append(package_set_maker.make_set(wish, target)))
 
         def told() -> dict[str, Any]:
             packages = [f"{name} {version}" for name, version in made[0].about.packages.items()]
             return {"path": str(target), "size": f"{made[0].size / 1e6:.1f} MB", "packages": packages}
 
-        self.desk.carry_out("kit make", target.name[:64], [step], told)
+        self.desk.carry_out("packages make", target.name[:64], [step], told)
 
-    def _kits(self, architecture: str) -> Path:
-        return self.desk.settings.home / "kits" / architecture
+    def _sets(self, architecture: str) -> Path:
+        return self.desk.settings.home / "packages" / architecture
 
 
 class Papers(Verbs):

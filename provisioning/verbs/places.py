@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import typer
 
+from provisioning.common import times
 from provisioning.common.errors import Refused
-from provisioning.common.ids import SITE, checked
+from provisioning.common.ids import GATE, SITE, checked
 from provisioning.common.input_files import text_of
 from provisioning.common.output_files import save
 from provisioning.common.plan import Step
+from provisioning.paper import printing
+from provisioning.paper.wiring_sheet import wiring_sheet
 from provisioning.places.kinds import SiteKind
-from provisioning.registry import sites
-from provisioning.registry.gates import planned
+from provisioning.places.wiring import door_of
+from provisioning.registry import gates, sites
 from provisioning.registry.spreadsheets import new_sites, written
-from provisioning.registry.tables import Site
-from provisioning.verbs.verb import Verbs
+from provisioning.registry.tables import Gate, Site
+from provisioning.verbs.verb import Out, Verbs
+
+PowerLossOption = Annotated[str | None, typer.Option("--power-loss")]
 
 
 class Sites(Verbs):
@@ -101,9 +107,10 @@ class Sites(Verbs):
     def show(self, site: str) -> None:
         """One, with its gates."""
         row = self.desk.registry.site(checked(site, SITE))
-        gates = [f"{gate.id} ({gate.lane}, {gate.direction}, {gate.state})" for gate in self.desk.registry.gates(row.id)]
+        found = self.desk.registry.gates(row.id)
+        standing = [f"{gate.id} ({gate.lane}, {gate.direction}, {gate.kit}, {door_of(gate)}, {gate.state})" for gate in found]
         more = {name: getattr(row, name) for name in ("address", "contact", "purpose", "legal_basis", "network", "policy")}
-        self.desk.show({**self._row(row), **more, "broker": f"{row.broker_host}:{row.broker_port}", "gates": gates})
+        self.desk.show({**self._row(row), **more, "broker": f"{row.broker_host}:{row.broker_port}", "gates": standing})
 
     def bring(self, path: Path) -> None:
         """From a file: all or none."""
@@ -141,20 +148,50 @@ class Gates(Verbs):
 
     def add(
         self,
+        *,
         site: Annotated[str, typer.Option("--site")],
         lane: Annotated[str, typer.Option("--lane")] = "1",
         direction: Annotated[str, typer.Option("--direction")] = "in",
         board: Annotated[str, typer.Option("--board")] = "pi4",
+        kit: Annotated[str, typer.Option("--kit")] = "full",
+        door: Annotated[str, typer.Option("--door")] = "none",
+        power_loss: PowerLossOption = None,
     ) -> None:
         """One gate, under a new id, planned."""
         place = self.desk.registry.site(checked(site, SITE))
-        row = planned(place, lane, direction, board)
-        facts = {"id": row.id, "site": place.id, "lane": lane, "direction": direction, "board": board}
+        row = gates.planned(place, lane, direction, board, gates.checked_fitting(kit, door, power_loss))
+        facts = {name: getattr(row, name) for name in ("id", "site", "lane", "direction", "board", "kit")} | {"door": door_of(row)}
         step = Step("step.gate", {**facts, "site": place.name}, partial(self.desk.registry.add, row))
         self.desk.carry_out("gate add", row.id, [step], lambda: facts)
 
+    def change(
+        self,
+        gate: str,
+        *,
+        board: Annotated[str | None, typer.Option("--board")] = None,
+        kit: Annotated[str | None, typer.Option("--kit")] = None,
+        door: Annotated[str | None, typer.Option("--door")] = None,
+        power_loss: PowerLossOption = None,
+    ) -> None:
+        """What is given of a gate's parts anew; its card has to be written again, because wires are not sent from afar."""
+        row = self.desk.registry.gate(checked(gate, GATE))
+        changed = gates.refitted(row, board, kit, door, power_loss)
+        facts = {"id": row.id, "what": "; ".join(f"{key}: {getattr(row, key) or '-'} → {value or '-'}" for key, value in changed.items())}
+        steps = [Step("step.gate_change", facts, partial(gates.refit, self.desk.registry, row.id, changed))] if changed else []
+        say = {"next": self.desk.words("say.rewire_next", id=row.id)} if changed else {}
+        self.desk.carry_out("gate change", row.id, steps, lambda: {"id": row.id, "changed": sorted(changed), **say})
+
+    def wiring(self, gate: str, out: Out = Path()) -> None:
+        """What hangs on which pin of a gate, on paper."""
+        row = self.desk.registry.gate(checked(gate, GATE))
+        plan = printing.steps(partial(wiring_sheet, self.desk.registry.site(row.site), row, times.now()), out / f"{row.id}-wiring")
+        self.desk.carry_out("gate wiring", row.id, plan, lambda: {"files": [str(step.facts["path"]) for step in plan]})
+
     def list(self, site: Annotated[str | None, typer.Option("--site")] = None) -> None:
         """All, or those of a site."""
-        gates = self.desk.registry.gates(None if site is None else checked(site, SITE))
-        columns = ("id", "site", "lane", "direction", "board", "state")
-        self.desk.table(({name: getattr(gate, name) for name in columns} for gate in gates), columns)
+        found = self.desk.registry.gates(None if site is None else checked(site, SITE))
+        columns = ("id", "site", "lane", "direction", "board", "kit", "door", "state")
+        self.desk.table((self._row(gate, columns) for gate in found), columns)
+
+    def _row(self, gate: Gate, columns: Sequence[str]) -> dict[str, str]:
+        return {name: getattr(gate, name) for name in columns} | {"door": door_of(gate)}

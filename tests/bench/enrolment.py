@@ -19,21 +19,21 @@ from typing import Any
 from device.edges.certificate.enrol import Places, enrol
 from device.workbench.bench import machine
 from device.workbench.broker import LOOPBACK
-from provisioning.card.kit import Kit
+from provisioning.card.package_set import PackageSet
 from provisioning.card.writer import Card, steps
 from provisioning.enrolment.claims import Enrolment
 from provisioning.registry.tables import Gate, GateState
-from tests.provisioning.card.pi_card import a_kit, pi_card
+from tests.provisioning.card.pi_card import a_set, pi_card
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 from tests.provisioning.registry.rows import a_gate
 
 THREADS = 16
 
 
-def write_card(town: Province, gate: Gate, path: Path, kit: Kit) -> float:
+def write_card(town: Province, gate: Gate, path: Path, packages: PackageSet) -> float:
     """Seconds of one `card write`, its plan included."""
     started = time.perf_counter()
-    for step in steps(Card(gate, path, Enrolment(LOOPBACK, town.enrol_port), kit), town.registry, town.authority, PHRASE):
+    for step in steps(Card(gate, path, Enrolment(LOOPBACK, town.enrol_port), packages), town.registry, town.authority, PHRASE):
         step.do()
     return time.perf_counter() - started
 
@@ -55,8 +55,8 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
         town.registry.add(gate)
         gates.append(gate)
     cards = [pi_card(folder / f"{gate.id}") for gate in gates]
-    kit = a_kit(folder / "kit")
-    writing = [write_card(town, gate, path, kit) for gate, path in zip(gates, cards, strict=True)]
+    packages = a_set(folder / "packages")
+    writing = [write_card(town, gate, path, packages) for gate, path in zip(gates, cards, strict=True)]
     with town.brokers(), town.working(), ThreadPoolExecutor(THREADS) as pool:
         started = time.perf_counter()
         enrolling = list(pool.map(partial(one), [Places(path / "gate", path / "etc", path / "store") for path in cards]))

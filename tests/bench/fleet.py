@@ -43,7 +43,16 @@ def fill(registry: Registry, store: Path, gates: int, events: int, seed: int = 7
     ]
     states = [GateState.IN_SERVICE] * 16 + [GateState.PLANNED, GateState.WRITTEN, GateState.ENROLLED, GateState.ACCEPTED]
     made = [
-        Gate(id=new_id(GATE), site=sites[n % len(sites)].id, lane="1", direction="both", board="pi4", state=rng.choice(states))
+        Gate(
+            id=new_id(GATE),
+            site=sites[n % len(sites)].id,
+            lane="1",
+            direction="both",
+            board="pi4",
+            kit="full",
+            door="none",
+            state=rng.choice(states),
+        )
         for n in range(gates)
     ]
     with registry.change() as session:

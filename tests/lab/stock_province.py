@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from provisioning.card.kit_maker import Wish, make_kit
+from provisioning.card.package_set_maker import Wish, make_set
 from provisioning.package.build import build, source
 from tests.lab.stock_card import NAMESPACE, StockCard
 from tests.waiting import until
@@ -55,7 +55,7 @@ class Town:
     """The province's machine and the technician's laptop in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Authority, brokers' files, papers and a kit; nothing runs yet."""
+        """Authority, brokers' files, papers and a set; nothing runs yet."""
         self.folder, self.home, self.broker = folder, folder / "home", folder / "broker"
         self.broker.mkdir(parents=True)
         (self.broker / "data").mkdir()
@@ -72,13 +72,13 @@ class Town:
         assert done.returncode == code, f"{' '.join(words)}: {done.stdout}{done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else {}
 
-    def make_kit(self, card_stock: Path) -> Path:
-        """The kit of this machine's architecture, against the stock card's list; made once a session."""
-        out = self.home / "kits" / "amd64"
+    def make_set(self, card_stock: Path) -> Path:
+        """The set of this machine's architecture, against the stock card's list; made once a session."""
+        out = self.home / "packages" / "amd64"
         package = build(source(), "amd64", self.folder / "packages")
         listed = self.folder / "image.info"
         shutil.copyfile(card_stock / "packages.info", listed)
-        make_kit(Wish(package, listed, "amd64", (), (self._sources(),)), out)
+        make_set(Wish(package, listed, "amd64", (), (self._sources(),)), out)
         return out
 
     def site(self, *more: str) -> str:

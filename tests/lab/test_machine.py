@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.vm, pytest.mark.timeout(1800)]
 GUEST: Final = Path(__file__).with_name("guest")
 CONFIGURATION: Final = service.CONFIGURATION.replace(
     'pin_factory = "mock"',
-    'pin_factory = "lgpio"\nchip = "pinctrl-bcm2711"\n[signals.relay]\npin = 25\n[signals.white]\npin = 24\n'
-    '[signals.button]\npin = 26\n[trust]\nprovince = "/etc/gate/province.pem"',
+    'pin_factory = "lgpio"\nchip = "pinctrl-bcm2711"\n[signals.relay]\npin = 21\n[signals.white]\npin = 24\n'
+    '[signals.button]\npin = 25\n[trust]\nprovince = "/etc/gate/province.pem"',
 ).replace("fps = 10.0", "fps = 4.0")
 """Slower frames: the processor is emulated."""
 

@@ -16,9 +16,9 @@ from tests.lab.pi3 import INPUT, OUTPUT, Pi3
 
 pytestmark = [pytest.mark.pi3, pytest.mark.timeout(3600)]
 
-GREEN, RELAY = 17, 25
+GREEN, RELAY = 17, 21
 CONFIGURATION: Final = service.CONFIGURATION.replace(
-    'pin_factory = "mock"', 'pin_factory = "lgpio"\nchip = "pinctrl-bcm2835"\n[signals.relay]\npin = 25'
+    'pin_factory = "mock"', 'pin_factory = "lgpio"\nchip = "pinctrl-bcm2835"\n[signals.relay]\npin = 21'
 ).replace("fps = 10.0", "fps = 2.0")
 
 

@@ -23,19 +23,22 @@ from device.edges.keys.trust_files import Province as Keys
 from device.gate import Gate as Program
 from device.settings import commissioned
 from device.verbs.selftest import Row, signed_report
-from provisioning.acceptance import QUESTIONS
+from provisioning.acceptance import QUESTIONS, judge, questions, read_answers
+from provisioning.common.errors import Refused
+from provisioning.places.wiring import WIRING, Door, Fitting, Kit, PowerLoss, fitted
 from provisioning.province.event_store import SqliteStore
 from provisioning.registry.tables import Gate, GateState
 from tests.gate.test_gate import turning, until
 from tests.provisioning.enrolment_kit import Province, on_this_machine, run
 from tests.provisioning.paper.pages import decode, text_of
+from tests.provisioning.registry.rows import a_gate, a_site
 
 WELL: Final = [Row("clock", Grade.PASS, "synchronised"), Row("space", Grade.WARN, "900 MiB free")]
 
 
-def answers(path: Path, **changes: bool) -> Path:
-    """The technician has seen everything, but for ``changes``."""
-    path.write_text(json.dumps({**dict.fromkeys(QUESTIONS, True), **changes}))
+def answers(path: Path, gate: Gate, **changes: bool) -> Path:
+    """The technician has seen everything that the gate has, but for ``changes``."""
+    path.write_text(json.dumps({**dict.fromkeys(questions(gate), True), **changes}))
     return path
 
 
@@ -58,11 +61,50 @@ def a_report(town: Province, gate: Gate, places: Places, whose: str | None = Non
 
 def held(town: Province, gate: Gate, report: Path, capsys: pytest.CaptureFixture[str], *more: str, code: int = 0) -> dict[str, Any]:
     """The acceptance by command."""
-    seen = answers(town.folder / "answers.json") if "--answers" not in more else None
+    seen = answers(town.folder / "answers.json", town.registry.gate(gate.id)) if "--answers" not in more else None
     words = () if seen is None else ("--answers", str(seen))
     return run(
         capsys, "acceptance", gate.id, "--report", str(report), "--by", "Lê Văn Thử", "--out", str(town.folder), *words, *more, code=code
     )
+
+
+@pytest.mark.parametrize(
+    ("fitting", "asked"),
+    [
+        (Fitting(Kit.BASIC), "green red both buzzer reach papers"),
+        (Fitting(), "green red amber blue white buzzer button reach papers"),
+        (Fitting(Kit.BASIC, Door.RELAY, PowerLoss.OPEN), "green red both buzzer door power_open reach papers"),
+        (Fitting(Kit.FULL, Door.RELAY, PowerLoss.LOCKED), "green red amber blue white buzzer door power_locked button reach papers"),
+    ],
+    ids=str,
+)
+def test_what_is_asked_is_what_the_gate_has(fitting: Fitting, asked: str) -> None:
+    """Each part once; a door is tried where there is one, and seen without power as it was said to be."""
+    assert questions(a_gate(a_site(), fitting=fitting)) == asked.split()
+
+
+def test_every_part_of_the_table_is_asked_about() -> None:
+    """One that is added to the table and not to the questions would never be looked at; the relay is the door."""
+    assert {part.name for part in WIRING} - set(QUESTIONS) == {"relay"}
+    for power_loss in PowerLoss:
+        found = questions(Fitting(Kit.FULL, Door.RELAY, power_loss))
+        assert len(found) == len(fitted(Fitting(Kit.FULL, Door.RELAY, power_loss))) + 3
+
+
+def test_a_door_that_does_not_do_without_power_what_was_said_fails(tmp_path: Path) -> None:
+    """Nor can the answer be left out, or be that to the other question."""
+    gate = a_gate(a_site(), GateState.ENROLLED, Fitting(Kit.BASIC, Door.RELAY, PowerLoss.LOCKED))
+    epoch = "0190a0b0-0000-7000-8000-000000000000"
+    report = wire.SelftestReport(gate=gate.id, version="0.1", time="2026-11-27T06:00:00Z", epoch=epoch, rows=[], deeds=[])
+    seen = dict.fromkeys(questions(gate), True)
+    for wrong in ("door", "power_locked"):
+        failed = [line.check for line in judge(gate, report, "", {**seen, wrong: False}).lines if line.grade == "fail"]
+        assert wrong in failed
+        assert wrong not in [line.check for line in judge(gate, report, "", seen).lines if line.grade == "fail"]
+        path = tmp_path / "answers.json"
+        path.write_text(json.dumps({("power_open" if name == wrong else name): True for name in seen}))
+        with pytest.raises(Refused, match="E186"):
+            read_answers(path, questions(gate))
 
 
 def test_a_gate_that_passed_is_accepted_signed_and_goes_into_service(
@@ -77,11 +119,13 @@ def test_a_gate_that_passed_is_accepted_signed_and_goes_into_service(
     content, signature = wire.split_signature(document.read_bytes())
     assert signature is not None
     assert Keys((key,)).vouches(document.read_bytes())  # type: ignore[arg-type] # an Ed25519 key, as the authority made it
-    assert json.loads(document.read_bytes())["well"] is True
+    signed = json.loads(document.read_bytes())
+    assert (signed["well"], signed["kit"], signed["door"], signed["power_loss"]) == (True, "full", "none", None)
     assert verify(key, content, signature)  # type: ignore[arg-type] # see above
     words = text_of(paper.read_bytes())
     assert f"Biên bản nghiệm thu cổng {gate.id}" in words
     assert "ĐẠT — được đưa vào hoạt động" in words
+    assert "pi4, full, none" in words
     assert run(capsys, "gate", "in-service", gate.id)["state"] == "in-service"
 
 
@@ -101,7 +145,7 @@ def test_a_gate_that_failed_cannot_be_marked_in_service(
         "lamp": {},
     }
     assert held(town, gate, a_report(town, gate, places), capsys)["result"] == "passed"
-    seen = answers(town.folder / "seen.json", **({"red": False} if fault == "lamp" else {}))
+    seen = answers(town.folder / "seen.json", gate, **({"red": False} if fault == "lamp" else {}))
     told = held(town, gate, a_report(town, gate, places, **faults[fault]), capsys, "--answers", str(seen), code=1)
     assert told["result"] == "failed"
     assert told["failed"] == [{"row": "power", "lamp": "red", "revoked": "code_revoked"}.get(fault, fault)]

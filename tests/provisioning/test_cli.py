@@ -24,7 +24,7 @@ def test_from_nothing_to_a_labelled_gate(home: Path, tmp_path: Path, capsys: pyt
     assert (site["kind"], site["commune"]) == ("hospital", "21592")
     gate = told(capsys, "gate", "add", "--site", site["id"], "--direction", "both", "--board", "pi5")
     assert told(capsys, "gate", "list")[0]["state"] == "planned"
-    assert told(capsys, "site", "show", site["id"])["gates"] == [f"{gate['id']} (1, both, planned)"]
+    assert told(capsys, "site", "show", site["id"])["gates"] == [f"{gate['id']} (1, both, full, none, planned)"]
     label = told(capsys, "label", gate["id"].upper(), "--out", str(tmp_path))
     poster = told(capsys, "poster", site["id"], "--out", str(tmp_path))
     assert all(Path(path).stat().st_size > 1000 for path in (*label["files"], *poster["files"]))

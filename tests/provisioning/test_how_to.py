@@ -12,7 +12,7 @@ import pytest
 import provisioning
 from device.edges.machine.clock import Discipline, SystemClock
 from provisioning.registry.tables import Gate, GateState
-from tests.provisioning.card.pi_card import a_kit, pi_card
+from tests.provisioning.card.pi_card import a_set, pi_card
 from tests.provisioning.enrolment_kit import Province, run
 from tests.provisioning.gate_kit import POLICY, WORKER, at_gate
 from tests.provisioning.test_town import commands
@@ -28,7 +28,7 @@ def test_every_command_of_the_how_to_works(
     monkeypatch.setattr("device.gate.SystemClock", partial(SystemClock, discipline=lambda: Discipline(synced=True, error_ms=5)))
     monkeypatch.chdir(tmp_path)
     papers = town.papers("desk")
-    a_kit(tmp_path / "kits" / "arm64")
+    a_set(tmp_path / "packages" / "arm64")
     for name, content in (("policy.toml", POLICY.encode()), ("workers.csv", f"number\n{WORKER.number}\n".encode())):
         Path(name).write_bytes(content)
     for name, paper in (("desk.cert.pem", papers.cert), ("desk.key.pem", papers.key)):

@@ -20,7 +20,7 @@ import provisioning
 from device.workbench.broker import LOOPBACK, MosquittoProcess, free_port
 from provisioning.cli import main, program
 from provisioning.desk import Desk, Settings
-from tests.provisioning.card.pi_card import a_kit, pi_card
+from tests.provisioning.card.pi_card import a_set, pi_card
 from tests.provisioning.enrolment_kit import PHRASE
 
 
@@ -50,7 +50,7 @@ def test_from_an_empty_folder_to_an_enrolled_gate(
     site = run("site", "add", *words, *more)["id"]
     gate = run("gate", "add", "--site", site)["id"]
     card = pi_card(tmp_path / "bootfs")
-    a_kit(tmp_path / "home" / "kits" / "arm64")
+    a_set(tmp_path / "home" / "packages" / "arm64")
     run("card", "write", "--gate", gate, "--boot", str(card), "--enrol-port", str(enrol_port))
 
     brokers = []
@@ -85,7 +85,7 @@ def test_from_an_empty_folder_to_an_enrolled_gate(
 
 
 GUIDE: Final = (Path(provisioning.__file__).parent / "README.md").read_text(encoding="utf-8")
-ELSEWHERE: Final = {"enrol", "list", "badge revoke", "acceptance", "gate in-service", "authority rotate", "config", "order", "kit"}
+ELSEWHERE: Final = {"enrol", "list", "badge revoke", "acceptance", "gate in-service", "authority rotate", "config", "order", "packages"}
 """What needs a gate or a broker that runs: `test_publishing`, `test_acceptance`, `test_rotation`, `test_remote`, and above; or an
 archive of packages: `tests/lab`."""
 
@@ -108,7 +108,7 @@ def test_every_command_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.Mo
     ids = {"MÃ_ĐỊA_ĐIỂM": "", "MÃ_CỔNG": ""}
     places = {"/media/bootfs": str(pi_card(tmp_path / "bootfs")), "sites.csv": str(tmp_path / "sites.csv")}
     (tmp_path / "home").mkdir(mode=0o700)
-    a_kit(tmp_path / "home" / "kits" / "arm64")
+    a_set(tmp_path / "home" / "packages" / "arm64")
     (tmp_path / "staff.txt").write_text("Nguyễn Văn Mẫu\nTrần Thị Mẫu\n", encoding="utf-8")
     first = [words for words in COMMANDS if words[0] == "authority" or words[:2] == ["broker", "mosquitto"]]
     first = [words for words in first if " ".join(words[:2]) not in ELSEWHERE]

@@ -98,7 +98,7 @@ def home_of_test(module: str) -> str:
 
 VERSIONS: Final = (
     *("0001_sites_gates_audit", "0002_claims_certificates", "0003_badges", "0004_revoked_badges_lists"),
-    *("0005_acceptances", "0006_unsealings", "0007_configurations", "0009_technicians"),
+    *("0005_acceptances", "0006_unsealings", "0007_configurations", "0008_kits_doors", "0009_technicians"),
 )
 
 UNTESTED: Final[Mapping[str, str]] = {

@@ -18,7 +18,7 @@ BRIGHT = replace(DARK, lamps=dict.fromkeys(Lamp, 1.0), tone_hz=2000, volume=1.0,
 
 def section(**keys: Any) -> SignalsSection:  # noqa: ANN401 - whatever the test is about
     """All seven parts, on pretend pins unless said otherwise."""
-    return SignalsSection(**{"pin_factory": "mock", "relay": RelaySection(pin=25), **keys})
+    return SignalsSection(**{"pin_factory": "mock", "relay": RelaySection(pin=21), **keys})
 
 
 def upside_down(kind: str = "passive") -> SignalsSection:

@@ -73,7 +73,7 @@ class Bench:
         """Signals without a thread, with all parts unless said otherwise; what went before is closed."""
         if self._signals is not None:
             self._signals.close()
-        made = SignalsSection.model_validate({"pin_factory": "mock", "relay": RelaySection(pin=25), **keys})
+        made = SignalsSection.model_validate({"pin_factory": "mock", "relay": RelaySection(pin=21), **keys})
         self._signals = GpioSignals(made, SCORE, self.clock, on_change=self.seen.append, threaded=False)
         self._signals.advance(self.clock.now_ns)
         for pin in self.board.pins.values():
@@ -168,14 +168,14 @@ def test_parts_that_are_on_when_low_do_the_same_upside_down(bench: Bench, kind: 
     """The same score on inverted pins is the same history inverted."""
     lamps = {lamp.value: LampSection(pin=pin, active_high=False) for pin, lamp in enumerate(Lamp, 5)}
     buzzer = BuzzerSection.model_validate({"pin": 18, "kind": kind, "active_high": False})
-    signals = bench.build(**lamps, buzzer=buzzer, relay=RelaySection(pin=25, active_high=False, pulse_ms=700))
+    signals = bench.build(**lamps, buzzer=buzzer, relay=RelaySection(pin=21, active_high=False, pulse_ms=700))
     signals.show(Sign.ACCEPT_OUT)
     signals.open_door()
     bench.play(1_000)
     loud = 0.5 if kind == "passive" else 0.0
     assert bench.history(5) == [(0, 1.0), (0, 0.0), (400, 1.0), (600, 0.0), (1_000, 1.0)]
     assert bench.history(18) == [(0, 1.0), (0, loud), (90, 1.0), (180, loud), (270, 1.0)]
-    assert bench.history(25) == [(0, 1.0), (0, 0.0), (700, 1.0)]
+    assert bench.history(21) == [(0, 1.0), (0, 0.0), (700, 1.0)]
 
 
 def test_a_lamp_that_only_switches_blinks_where_others_swell(bench: Bench) -> None:
@@ -187,14 +187,14 @@ def test_a_lamp_that_only_switches_blinks_where_others_swell(bench: Bench) -> No
 
 def test_the_relay_holds_its_pulse_apart_from_the_lamps(bench: Bench) -> None:
     """A second accept extends it; the lamps go on by themselves."""
-    signals = bench.build(relay=RelaySection(pin=25, pulse_ms=600))
+    signals = bench.build(relay=RelaySection(pin=21, pulse_ms=600))
     signals.show(Sign.ACCEPT_IN)
     signals.open_door()
     bench.play(400)
     signals.show(Sign.REJECT)
     signals.open_door()
     bench.play(3_000)
-    assert bench.history(25) == [(0, 0.0), (0, 1.0), (1_000, 0.0)]
+    assert bench.history(21) == [(0, 0.0), (0, 1.0), (1_000, 0.0)]
     assert bench.history(17) == [(0, 0.0), (0, 1.0), (400, 0.0)]
 
 
@@ -204,7 +204,7 @@ def test_without_a_relay_opening_the_door_is_harmless(bench: Bench) -> None:
     signals.open_door()
     bench.play(1_000)
     assert signals.stats()["faults"] == 0
-    assert 25 not in {int(info.name.removeprefix("GPIO")) for info in bench.board.pins}
+    assert 21 not in {int(info.name.removeprefix("GPIO")) for info in bench.board.pins}
 
 
 def test_a_cancelled_sign_leaves_nothing_behind_on_the_pins(bench: Bench) -> None:
@@ -303,7 +303,7 @@ def test_closing_ends_everything_and_may_be_repeated(bench: Bench) -> None:
     signals.show(Sign.OUT_OF_SERVICE)
     signals.open_door()
     bench.play(10)
-    kept = {pin: bench.board.pin(pin) for pin in (22, 24, 25)}
+    kept = {pin: bench.board.pin(pin) for pin in (22, 24, 21)}
     assert signals.alive
     signals.close()
     signals.close()

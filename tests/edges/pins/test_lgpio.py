@@ -133,7 +133,7 @@ def test_a_line_held_by_another_program_is_named(lgpio: FakeLgpio, tmp_path: Pat
 
     Pins(section(pin_factory="lgpio", chip="pinctrl-rp1"), tmp_path).close()
     monkeypatch.setattr(sys.modules["lgpio"], "gpio_claim_output", busy)
-    with pytest.raises(PinsUnusable, match=r"signals\.relay: pin 25: GPIO busy: 25"):
+    with pytest.raises(PinsUnusable, match=r"signals\.relay: pin 21: GPIO busy: 21"):
         Pins(section(pin_factory="lgpio", chip="pinctrl-rp1"), tmp_path)
     assert lgpio.open_chips == []
 

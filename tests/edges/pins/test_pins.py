@@ -50,7 +50,7 @@ def test_every_pin_is_off_from_the_start_and_on_when_told(boards: list[Any], kin
     """Off is low, or high for a part that is on when low."""
     buzzer = BuzzerSection.model_validate({"pin": 18, "kind": kind, "active_high": active_high})
     lamps = {lamp.value: LampSection(pin=pin, active_high=active_high) for pin, lamp in enumerate(Lamp, 5)}
-    made = section(**lamps, buzzer=buzzer, relay=RelaySection(pin=25, active_high=active_high))
+    made = section(**lamps, buzzer=buzzer, relay=RelaySection(pin=21, active_high=active_high))
     pins = Pins(made)
     numbers = made.pins()
     assert set(numbers) == set(NAMES)
@@ -183,7 +183,7 @@ def test_pins_that_fail_while_closing_do_not_keep_the_others_on(boards: list[Any
     """The relay is released though a lamp's pin is broken."""
     pins = Pins(section())
     pins.apply(BRIGHT)
-    relay = boards[0].pin(25)
+    relay = boards[0].pin(21)
     Jam(boards[0], monkeypatch, 17, 27, 22)
     pins.close()
     assert relay.function == "input"

@@ -19,7 +19,7 @@ from device.verbs.status import read_status
 from tests.lab.guest.lines import Lines
 
 SHARE = Path("/mnt/share")
-PINS = {"green": 17, "red": 27, "amber": 22, "blue": 23, "white": 24, "buzzer": 18, "relay": 25}
+PINS = {"green": 17, "red": 27, "amber": 22, "blue": 23, "white": 24, "buzzer": 18, "relay": 21}
 LIMIT_S = 50.0
 OUTCOME_S = 11.0
 """So long the lines are watched in each situation."""
@@ -147,7 +147,7 @@ def situation(name: str) -> dict[str, Any]:
 
 def button() -> dict[str, Any]:
     """Touch the technician's button, then hold it: what the gate says of itself, and what the lamps do."""
-    (pull,) = Path("/sys/devices/platform").glob("gpio-sim.*/gpiochip*/sim_gpio26/pull")
+    (pull,) = Path("/sys/devices/platform").glob("gpio-sim.*/gpiochip*/sim_gpio25/pull")
     states = [status().get("state")]
     pull.write_text("pull-down")
     time.sleep(0.5)

@@ -1,10 +1,10 @@
-"""A card as Raspberry Pi Imager leaves it, and a kit of packages for it."""
+"""A card as Raspberry Pi Imager leaves it, and a set of packages for it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from provisioning.card.kit import INDEX, Kit, KitFacts, seal_kit
+from provisioning.card.package_set import INDEX, PackageSet, SetFacts, seal_set
 
 IMAGE = "Generated using pi-gen, a test, 0123abc, stage2"
 CMDLINE = "console=serial0,115200 root=PARTUUID=1234-02 rootwait\n"
@@ -20,11 +20,11 @@ def pi_card(path: Path) -> Path:
     return path
 
 
-def a_kit(path: Path, **packages: str) -> Kit:
+def a_set(path: Path, **packages: str) -> PackageSet:
     """Packages that nobody will install."""
     path.mkdir(parents=True)
     wanted = {"gate": "0.2.0", **packages}
     for name, version in wanted.items():
         (path / f"{name}_{version}_arm64.deb").write_bytes(b"!<arch>\n" + name.encode())
     (path / INDEX).write_text("".join(f"Package: {name}\nVersion: {version}\n\n" for name, version in wanted.items()))
-    return seal_kit(path, KitFacts(architecture="arm64", image=IMAGE, packages=wanted))
+    return seal_set(path, SetFacts(architecture="arm64", image=IMAGE, packages=wanted))

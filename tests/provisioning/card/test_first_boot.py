@@ -62,14 +62,14 @@ class Machine:
     def written(self, *, country: str | None = "VN", keys: Sequence[str] = ("ssh-ed25519 AAAA tech",)) -> None:
         """As `card write` leaves it."""
         told = {"gate": "g1", "timezone": "Asia/Ho_Chi_Minh", "country": country, "ssh_keys": list(keys), "packages": {"gate": "0.2.0"}}
-        (self.card / "kit").mkdir(parents=True)
-        (self.card / "kit" / "gate.deb").write_bytes(b"a package")
+        (self.card / "packages").mkdir(parents=True)
+        (self.card / "packages" / "gate.deb").write_bytes(b"a package")
         digest = hashlib.sha256(b"a package").hexdigest()
-        (self.card / "kit" / shipped.SUMS).write_text(f"{digest}  gate.deb\n")
+        (self.card / "packages" / shipped.SUMS).write_text(f"{digest}  gate.deb\n")
         (self.card / "first-boot.json").write_text(json.dumps(told))
         (self.card / "first_boot.py").write_bytes(Path(shipped.__file__).read_bytes())
         (self.card / "gate.nmconnection").write_bytes(b"[wifi-security]\npsk=" + PASSWORD + b"\n")
-        names = ("first-boot.json", "first_boot.py", f"kit/{shipped.SUMS}")
+        names = ("first-boot.json", "first_boot.py", f"packages/{shipped.SUMS}")
         setup = {name: hashlib.sha256((self.card / name).read_bytes()).hexdigest() for name in names}
         (self.card / "bundle.json").write_text(json.dumps({"issued": ISSUED, "setup": setup}))
 
@@ -118,7 +118,7 @@ class Machine:
         if any(words.startswith(one) for one in self.failing):
             return False
         if command[0] == "apt-get" and "gate=0.2.0" in command:
-            assert (self.card / "kit/gate.deb").read_bytes() == b"a package"
+            assert (self.card / "packages/gate.deb").read_bytes() == b"a package"
             self.packages["gate"] = "0.2.0"
         if words == "ssh-keygen -A":
             (self.root / "etc/ssh/ssh_host_ed25519_key").write_text("key")
@@ -212,8 +212,8 @@ def test_a_plug_pulled_anywhere_is_mended_by_the_next_boot(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("package", "kit/gate.deb"),
-        ("list", "kit/SHA256SUMS"),
+        ("package", "packages/gate.deb"),
+        ("list", "packages/SHA256SUMS"),
         ("settings", "first-boot.json"),
         ("apt", "gate: "),
         ("radio", "nmcli radio wifi on"),
@@ -222,9 +222,9 @@ def test_a_plug_pulled_anywhere_is_mended_by_the_next_boot(tmp_path: Path, monke
 def test_what_fails_is_told_by_light_and_report_and_tried_again(machine: Machine, fault: str, words: str) -> None:
     """Damage on the card, and what is asked of the machine; never the password."""
     if fault == "package":
-        (machine.card / "kit/gate.deb").write_bytes(b"a packagf")
+        (machine.card / "packages/gate.deb").write_bytes(b"a packagf")
     elif fault == "list":
-        (machine.card / "kit" / shipped.SUMS).write_text("")
+        (machine.card / "packages" / shipped.SUMS).write_text("")
     elif fault == "settings":
         (machine.card / "first-boot.json").write_text((machine.card / "first-boot.json").read_text().replace("g1", "g2"))
     else:

@@ -12,7 +12,7 @@ import yaml
 from provisioning.card import seed
 from provisioning.common.errors import Refused
 from provisioning.registry.sites import Network
-from tests.provisioning.card.pi_card import CMDLINE, a_kit
+from tests.provisioning.card.pi_card import CMDLINE, a_set
 from tests.provisioning.registry.rows import a_gate, a_site
 
 WIFI = Network(kind="wifi", ssid="Xưởng gỗ")
@@ -59,7 +59,7 @@ def test_wifi_needs_a_name_and_a_password(wrong: Network) -> None:
 def test_the_settings_say_what_is_set_up_and_nothing_secret(tmp_path: Path) -> None:
     """The country only where there is a radio to open."""
     gate = a_gate(a_site())
-    told = json.loads(seed.settings(gate, WIFI, ("ssh-ed25519 AAAA tech",), a_kit(tmp_path / "kit", chrony="4.6")))
+    told = json.loads(seed.settings(gate, WIFI, ("ssh-ed25519 AAAA tech",), a_set(tmp_path / "packages", chrony="4.6")))
     assert told == {
         "gate": gate.id,
         "timezone": "Asia/Ho_Chi_Minh",
@@ -67,7 +67,7 @@ def test_the_settings_say_what_is_set_up_and_nothing_secret(tmp_path: Path) -> N
         "ssh_keys": ["ssh-ed25519 AAAA tech"],
         "packages": {"gate": "0.2.0", "chrony": "4.6"},
     }
-    assert json.loads(seed.settings(gate, Network(), (), a_kit(tmp_path / "other")))["country"] is None
+    assert json.loads(seed.settings(gate, Network(), (), a_set(tmp_path / "other")))["country"] is None
 
 
 def test_cloud_init_starts_the_program_at_every_boot_and_does_nothing_else() -> None:

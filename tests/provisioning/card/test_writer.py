@@ -15,12 +15,12 @@ import pytest
 from device.edges.certificate.enrol import Places, read_bundle
 from provisioning.card import boot
 from provisioning.card.boot import BootPartition
-from provisioning.card.kit import read_kit
+from provisioning.card.package_set import read_set
 from provisioning.card.writer import FIRST_BOOT, Card, steps
 from provisioning.common.errors import Refused
 from provisioning.enrolment.claims import Enrolment
 from provisioning.registry.tables import Gate, GateState, Site
-from tests.provisioning.card.pi_card import CMDLINE, IMAGE, a_kit, pi_card
+from tests.provisioning.card.pi_card import CMDLINE, IMAGE, a_set, pi_card
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMadeUpForATestAndGoodForNothingElse0000000 tech@laptop"
@@ -38,9 +38,9 @@ def town(tmp_path: Path) -> Iterator[Province]:
 
 def write(town: Province, gate: Gate, path: Path, **changes: Any) -> None:  # noqa: ANN401 - the card's own fields
     """All steps."""
-    folder = town.folder / "kit"
-    kit = read_kit(folder, "arm64") if folder.exists() else a_kit(folder)
-    card = Card(gate, path, Enrolment("enrol.example.org", 8884), **{"kit": kit, "ssh_keys": (KEY,), **changes})
+    folder = town.folder / "packages"
+    packages = read_set(folder, "arm64") if folder.exists() else a_set(folder)
+    card = Card(gate, path, Enrolment("enrol.example.org", 8884), **{"packages": packages, "ssh_keys": (KEY,), **changes})
     for step in steps(card, town.registry, town.authority, PHRASE):
         step.do()
 
@@ -62,8 +62,8 @@ def test_a_card_carries_a_whole_bundle_and_all_that_the_gate_needs(town: Provinc
     assert town.registry.gate(gate.id).state == GateState.WRITTEN
     assert (path / "gate" / "first_boot.py").read_bytes() == FIRST_BOOT.read_bytes()
     assert {name: hashlib.sha256((path / "gate" / name).read_bytes()).hexdigest() for name in found.setup} == found.setup
-    assert found.setup.keys() == {"first-boot.json", "first_boot.py", "kit/SHA256SUMS"}
-    assert read_kit(path / "gate" / "kit", "arm64").about.image == IMAGE
+    assert found.setup.keys() == {"first-boot.json", "first_boot.py", "packages/SHA256SUMS"}
+    assert read_set(path / "gate" / "packages", "arm64").about.image == IMAGE
     assert not list(path.rglob(f"*{boot.HALF}"))
 
 
@@ -71,13 +71,13 @@ def test_the_password_stands_in_one_file_that_the_first_boot_takes_away(town: Pr
     """And in nothing that cloud-init reads and keeps copies of; a card that is written again has no file of the time before."""
     gate, path = town.gate(), pi_card(tmp_path / "bootfs")
     wifi(town, gate)
-    (path / "gate" / "kit").mkdir(parents=True)
-    (path / "gate" / "kit" / "older_1_arm64.deb").write_text("old")
+    (path / "gate" / "packages").mkdir(parents=True)
+    (path / "gate" / "packages" / "older_1_arm64.deb").write_text("old")
     write(town, gate, path, wifi_password=PASSWORD)
     escaped = PASSWORD.replace("\\", "\\\\").encode()
     holding = [one.name for one in path.rglob("*") if one.is_file() and escaped in one.read_bytes()]
     assert holding == ["gate.nmconnection"]
-    assert not (path / "gate" / "kit" / "older_1_arm64.deb").exists()
+    assert not (path / "gate" / "packages" / "older_1_arm64.deb").exists()
 
 
 def test_cloud_init_believes_what_it_reads(town: Province, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_card_without_cloud_init_is_told_from_one_with_it(town: Province, tmp_
 
 
 @pytest.mark.parametrize("fault", ["another image", "no modem"])
-def test_a_kit_that_does_not_fit_is_refused(town: Province, tmp_path: Path, fault: str) -> None:
+def test_a_set_that_does_not_fit_is_refused(town: Province, tmp_path: Path, fault: str) -> None:
     """E168: of another image, or without what a mobile network needs; a card that does not say its image is taken."""
     gate, path = town.gate(), pi_card(tmp_path / "bootfs")
     if fault == "another image":
@@ -118,7 +118,7 @@ def test_a_kit_that_does_not_fit_is_refused(town: Province, tmp_path: Path, faul
         write(town, gate, path)
     assert not (path / "gate").exists()
     (path / "issue.txt").unlink()
-    write(town, gate, path, kit=a_kit(tmp_path / "with modem", modemmanager="1.24"))
+    write(town, gate, path, packages=a_set(tmp_path / "with modem", modemmanager="1.24"))
 
 
 @pytest.mark.parametrize("wrong", ["192.168.1.20", "192.168.1.0/24", "192.168.1.255/24", "192.168.1.300/24", "x"])
@@ -205,7 +205,7 @@ def test_the_claims_key_goes_when_the_gate_has_enrolled(town: Province, tmp_path
     write(town, town.gate(), path)
     shred(path / "gate")
     left = {one.name for one in (path / "gate").iterdir()}
-    assert left == {"kit", "first-boot.json", "first_boot.py", "gate.nmconnection"}
+    assert left == {"packages", "first-boot.json", "first_boot.py", "gate.nmconnection"}
 
 
 @pytest.mark.skipif(shutil.which("mcopy") is None or shutil.which("mkfs.vfat") is None, reason="needs mtools and dosfstools")

@@ -9,12 +9,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from device.config import parse
 from device.core import wire
 from provisioning.common.errors import Refused
 from provisioning.enrolment.claims import Enrolment, configuration
 from provisioning.places.site_policy import DEFAULT_POLICY
+from provisioning.places.wiring import Door, Fitting, Kit, PowerLoss, fitted
+from provisioning.registry.gates import BOARDS, planned
 from provisioning.registry.tables import Certificate, Claim, ClaimState, GateState
 from tests.provisioning.enrolment_kit import Province
+from tests.provisioning.registry.rows import a_site
 
 
 def test_a_gate_that_is_gone_gets_no_card(town: Province) -> None:
@@ -43,6 +47,18 @@ def test_a_site_that_is_called_like_toml_stays_text(town: Province) -> None:
     site = town.site(gate)
     site.purpose = 'a"b\\c\t[gate]\nid = "x"'
     assert tomllib.loads(configuration(site, gate, Enrolment("e.example.org", 8884)))["privacy"]["purpose"] == site.purpose
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("kit", Kit)
+@pytest.mark.parametrize(("door", "power_loss"), [(Door.NONE, None), (Door.RELAY, PowerLoss.OPEN), (Door.RELAY, PowerLoss.LOCKED)])
+def test_a_card_says_what_hangs_where_and_a_gate_takes_it(board: str, kit: Kit, door: Door, power_loss: PowerLoss | None) -> None:
+    """The gate's own check of the whole configuration; it then knows the fitted parts at the table's pins, and no others."""
+    site, fitting = a_site(), Fitting(kit, door, power_loss)
+    text = configuration(site, planned(site, "1", "in", board, fitting), Enrolment("e.example.org", 8884))
+    found = parse(tomllib.loads(text), "card").signals
+    assert (found.kit, found.chip) == (kit, BOARDS[board])
+    assert found.pins() == {part.name: part.bcm for part in fitted(fitting)}
 
 
 def test_a_newer_card_voids_the_older_one_and_a_burnt_claim_stays_burnt(town: Province) -> None:

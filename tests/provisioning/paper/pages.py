@@ -34,4 +34,28 @@ def text_of(document: bytes) -> str:
         reader.close()
 
 
+def lines_on(document: bytes, number: int = 0) -> list[tuple[str, tuple[float, float, float, float]]]:
+    """Each run of letters on a page, with left, bottom, right and top of its ink in points."""
+    reader = pypdfium2.PdfDocument(document)
+    try:
+        page = reader[number].get_textpage()
+        found = [page.get_rect(at) for at in range(page.count_rects())]
+        return [(str(page.get_text_bounded(*box)), box) for box in found]
+    finally:
+        reader.close()
+
+
+def running_into_each_other(document: bytes, number: int = 0) -> list[tuple[str, str]]:
+    """Pairs of lines whose ink shares a place."""
+    lines = lines_on(document, number)
+    return [
+        (one, other)
+        for at, (one, (left, bottom, right, top)) in enumerate(lines)
+        for other, (left2, bottom2, right2, top2) in lines[at + 1 :]
+        if min(right, right2) - max(left, left2) > HAIR_PT and min(top, top2) - max(bottom, bottom2) > HAIR_PT
+    ]
+
+
+HAIR_PT = 1.0
+"""So much of an accent above may reach into a tail below."""
 AT = datetime(2026, 11, 27, 6, 0, tzinfo=UTC)

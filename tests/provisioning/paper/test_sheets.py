@@ -21,8 +21,9 @@ from provisioning.badges.batch import issue
 from provisioning.badges.issuer import BadgeIssuer
 from provisioning.common.catalogue import Lang, words
 from provisioning.paper import printing, sheets
-from provisioning.registry.tables import Gate, Site
-from tests.provisioning.paper.pages import AT, decode, pixels, text_of
+from provisioning.places.wiring import Door, Fitting, Kit, PowerLoss
+from provisioning.registry.tables import Gate, GateState, Site
+from tests.provisioning.paper.pages import AT, decode, pixels, running_into_each_other, text_of
 from tests.provisioning.registry.rows import a_gate, a_site
 
 LONG = "Trung tâm Giáo dục Nghề nghiệp - Giáo dục Thường xuyên và Hướng nghiệp Khu vực Đông Nam"
@@ -69,6 +70,13 @@ def test_vietnamese_stands_on_the_page_as_it_was_written(school: tuple[Site, Gat
     assert "Trường Tiểu học Hoa Phượng" in text_of(bytes(sheets.label(*school, AT).output()))
 
 
+def test_the_label_says_what_the_case_holds() -> None:
+    """Who comes with a spare part sees it before the case is open."""
+    site = a_site()
+    fitting = Fitting(Kit.BASIC, Door.RELAY, PowerLoss.LOCKED)
+    assert "pi4 · basic · relay locked" in text_of(bytes(sheets.label(site, a_gate(site, GateState.PLANNED, fitting), AT).output()))
+
+
 def test_the_poster_says_what_the_lamps_really_do() -> None:
     """The beeps of the signal score."""
     score = tomllib.loads((Path(device.__file__).parent / "score.toml").read_text(encoding="utf-8"))["sign"]
@@ -89,6 +97,13 @@ def test_long_names_stay_on_the_page(kind: str) -> None:
     edge = 2 * printing.DOTS_PER_MM
     for strip in (page[:edge], page[-edge:], page[:, :edge], page[:, -edge:]):
         assert strip.min() == 255
+
+
+@pytest.mark.parametrize("name", ["A", LONG, f"{LONG} {LONG}", "M" * 200])
+def test_lines_of_the_label_do_not_run_into_each_other(name: str) -> None:
+    """However long the site's name is, up to what the registry takes."""
+    site = a_site(name)
+    assert running_into_each_other(bytes(sheets.label(site, a_gate(site), AT).output())) == []
 
 
 @pytest.mark.parametrize("name", ["A", "Nguyễn Thị Thử Nghiệm", LONG[:60], "M" * 60])

@@ -9,6 +9,7 @@ import pytest
 
 from provisioning.common.catalogue import Lang, remedy, words
 from provisioning.paper.technician_card import ERRORS, STEPS, technician_card
+from provisioning.places.wiring import WIRING
 
 
 @pytest.mark.parametrize("lang", Lang)
@@ -25,6 +26,8 @@ def test_the_technicians_card_says_what_the_tool_says(lang: Lang) -> None:
         reader.close()
     for code in ERRORS:
         assert f"{code} {remedy(lang, code)}" in words_there
+    wires = ", ".join(f"{words(lang, f'part.{part.name}')} {part.bcm}" for part in WIRING)
+    assert wires in words_there
     for number, key in enumerate(STEPS, start=1):
-        assert f"{number} {words(lang, key)}" in words_there
+        assert f"{number} {words(lang, key, wires=wires)}" in words_there
     assert lowest > 5 / 25.4 * 72, "five millimetres from the edge"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from provisioning.common.ids import GATE, new_id
+from provisioning.places.wiring import Fitting
+from provisioning.registry.gates import planned
 from provisioning.registry.sites import NewSite
 from provisioning.registry.tables import Gate, GateState, Site
 
@@ -16,7 +17,9 @@ def a_site(name: str = "Trường Tiểu học Hoa Phượng", **changes: object
     return NewSite.model_validate({**told, **more, **changes}).row()
 
 
-def a_gate(site: Site, state: GateState = GateState.PLANNED) -> Gate:
+def a_gate(site: Site, state: GateState = GateState.PLANNED, fitting: Fitting | None = None) -> Gate:
     """A gate of it."""
     now = datetime.now(UTC)
-    return Gate(id=new_id(GATE), site=site.id, lane="1", direction="in", board="pi4", state=state, created=now, changed=now)
+    made = planned(site, "1", "in", "pi4", fitting or Fitting())
+    made.state, made.created, made.changed = state, now, now
+    return made

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from alembic.script import ScriptDirectory
 from provisioning.common.errors import Refused
 from provisioning.registry import schema
 from provisioning.registry.registry import Registry
-from provisioning.registry.tables import Base, Technician
+from provisioning.registry.tables import Acceptance, Base, GateState, Technician
+from tests.provisioning.registry.rows import a_gate, a_site
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_program(registry: Registry) -> None:
@@ -58,6 +60,31 @@ def test_an_older_registry_is_brought_up_with_what_it_holds(tmp_path: Path) -> N
     with registry.change() as session:
         assert session.get(Technician, "lan") is None
     assert [row.subject for row in registry.audit()] == ["g1"]
+    registry.close()
+
+
+def _forget_fittings(file: sqlite3.Connection) -> None:
+    for name in ("kit", "door", "power_loss"):
+        file.execute(f"ALTER TABLE gates DROP COLUMN {name}")
+
+
+def test_a_gate_from_before_is_fitted_as_its_card_says(tmp_path: Path) -> None:
+    """The full kit and no door; what refers to the gate still does."""
+    path = tmp_path / "r.sqlite"
+    registry, site = Registry(f"sqlite:///{path}"), a_site()
+    gate = a_gate(site, GateState.IN_SERVICE)
+    registry.add(site)
+    registry.add(gate)
+    registry.accept(Acceptance(gate=gate.id, at=datetime.now(UTC), who="Thử", well=False, document="{}"))
+    registry.close()
+    with closing(sqlite3.connect(path)) as file, file:
+        _forget_fittings(file)
+        file.execute("DROP TABLE technicians")
+        file.execute("UPDATE alembic_version SET version_num = '0007'")
+    registry = Registry(f"sqlite:///{path}")
+    found = registry.gate(gate.id)
+    assert (found.kit, found.door, found.power_loss, found.state) == ("full", "none", None, "in-service")
+    assert registry.acceptance(gate.id) is not None
     registry.close()
 
 

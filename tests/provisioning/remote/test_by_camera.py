@@ -53,6 +53,13 @@ def read(text: str) -> CameraOrder:
     return order_of(token)
 
 
+def test_a_gate_without_a_button_takes_no_order_before_its_camera(kept: tuple[Registry, Gate]) -> None:
+    """E198: nobody could open the window in which it is read."""
+    kept[1].kit = "basic"
+    with pytest.raises(Refused, match="E198"):
+        maker(kept).place("7", "out")
+
+
 @pytest.mark.parametrize("hours", [1, 24])
 def test_an_order_is_for_one_gate_and_so_many_hours(kept: tuple[Registry, Gate], hours: int) -> None:
     """Two that say the same are two orders: each counts once."""

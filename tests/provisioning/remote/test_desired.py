@@ -11,12 +11,25 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.config import parse
 from device.edges.keys.trust_files import Province
+from device.settings.desired import forbidden
 from provisioning.common.errors import Refused
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import CERTIFIED, Gate, GateState
 from provisioning.remote.desired import at_work, check_taken, keep, next_version, wanted
 from tests.provisioning import enrolment_kit
 from tests.provisioning.registry.rows import a_gate, a_site
+
+
+def test_wires_are_not_moved_from_afar() -> None:
+    """A gate that was fitted anew is sent what it was sent before: its pins and boot lines come with a card."""
+    site = a_site()
+    gate = a_gate(site, GateState.ENROLLED)
+    before = wanted(site, gate)
+    gate.kit, gate.door, gate.power_loss = "basic", "relay", "open"
+    assert wanted(site, gate) == before
+    assert "signals" not in before
+    for key in ("relay", "button", "kit", "green"):
+        assert forbidden({"signals": {key: {}}}) is not None
 
 
 def test_everything_that_a_policy_can_say_survives_the_way_to_the_gate(town: enrolment_kit.Province) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.cli import main
-from tests.provisioning.card.pi_card import a_kit, pi_card
+from tests.provisioning.card.pi_card import a_set, pi_card
 from tests.provisioning.commands import SITE_WORDS, told
 from tests.provisioning.enrolment_kit import PHRASE
 
@@ -31,8 +31,8 @@ def test_the_command_line_shows_its_plan_and_writes(
     gate = json.loads(capsys.readouterr().out)["id"]
     command = ["card", "write", "--gate", gate, "--boot", str(path), "--technician", "lan"]
     assert main([*command, "--yes"]) == 2
-    assert "gate-provision kit make" in capsys.readouterr().err
-    a_kit(home / "kits" / "arm64")
+    assert "gate-provision packages make" in capsys.readouterr().err
+    a_set(home / "packages" / "arm64")
     assert main(command) == 2
     assert f"3. Make the single-use claim of {gate}" in capsys.readouterr().out
     assert not (path / "gate").exists()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from provisioning.cli import main
 from provisioning.registry.sites import Network
 from provisioning.registry.tables import GateState
 from tests.provisioning.commands import SITE_WORDS, told
 from tests.provisioning.enrolment_kit import Province, run
+from tests.provisioning.paper.pages import text_of
 
 
 def test_a_file_of_sites_may_be_brought_again(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,19 +72,79 @@ def test_a_site_is_shown_with_its_gates_and_listed_by_its_kind(home: Path, capsy
     site = told(capsys, "site", "add", *SITE_WORDS)["id"]
     gate = told(capsys, "gate", "add", "--site", site, "--lane", "2")["id"]
     shown = told(capsys, "site", "show", site)
-    assert (shown["broker"], shown["gates"], shown["kind"]) == ("broker.example.org:8883", [f"{gate} (2, in, planned)"], "hospital")
+    assert (shown["broker"], shown["gates"], shown["kind"]) == (
+        "broker.example.org:8883",
+        [f"{gate} (2, in, full, none, planned)"],
+        "hospital",
+    )
     assert main(["site", "show", site, "--lang", "en"]) == 0
     assert "Kind: hospital or clinic" in capsys.readouterr().out
     assert [row["id"] for row in told(capsys, "gate", "list", "--site", site)] == [gate]
     assert home.exists()
 
 
-@pytest.mark.parametrize("words", [("--lane", "A"), ("--direction", "up"), ("--board", "pi1")])
+@pytest.mark.parametrize(
+    "words", [("--lane", "A"), ("--direction", "up"), ("--board", "pi1"), ("--kit", "x"), ("--door", "relay"), ("--power-loss", "open")]
+)
 def test_a_gate_that_cannot_be_is_not_planned(home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, str]) -> None:
     """E133, and nothing is kept."""
     site = told(capsys, "site", "add", *SITE_WORDS)["id"]
     assert told(capsys, "gate", "add", "--site", site, *words, code=2)["error"] == "E133"
     assert told(capsys, "gate", "list") == []
+    assert home.exists()
+
+
+def test_what_a_gate_is_fitted_with_stands_wherever_it_is_listed_and_can_be_changed(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Added, listed, shown, exported; a change says what is left to do, and one that changes nothing does nothing."""
+    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
+    made = told(capsys, "gate", "add", "--site", site, "--kit", "basic", "--door", "relay", "--power-loss", "open")
+    gate = made["id"]
+    assert (made["kit"], made["door"]) == ("basic", "relay open")
+    changed = told(capsys, "gate", "change", gate, "--kit", "full", "--power-loss", "locked")
+    assert changed["changed"] == ["kit", "power_loss"]
+    assert f"card write --gate {gate}" in changed["next"]
+    assert told(capsys, "gate", "change", gate, "--kit", "full") == {"id": gate, "changed": []}
+    assert [(row["kit"], row["door"]) for row in told(capsys, "gate", "list")] == [("full", "relay locked")]
+    assert told(capsys, "site", "show", site)["gates"] == [f"{gate} (1, in, full, relay locked, planned)"]
+    told(capsys, "site", "export", "--out", str(tmp_path / "sites.yaml"))
+    (row,) = yaml.safe_load((tmp_path / "sites.yaml").read_text(encoding="utf-8"))["sites"]
+    assert [{name: one[name] for name in ("kit", "door", "power_loss")} for one in row["gates"]] == [
+        {"kit": "full", "door": "relay", "power_loss": "locked"}
+    ]
+    assert home.exists()
+
+
+def test_the_wiring_of_a_gate_is_drawn_twice(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As PDF and as PNG; of a gate that there is."""
+    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
+    gate = told(capsys, "gate", "add", "--site", site, "--door", "relay", "--power-loss", "locked")["id"]
+    made = told(capsys, "gate", "wiring", gate, "--out", str(tmp_path))
+    assert [Path(path).name for path in made["files"]] == [f"{gate}-wiring.pdf", f"{gate}-wiring.png"]
+    assert f"Đấu dây cổng {gate}" in text_of(Path(made["files"][0]).read_bytes())
+    assert told(capsys, "gate", "wiring", "g0000000", code=2)["error"] == "E110"
+    assert home.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--door", "relay"), "--power-loss open | locked"),
+        (("--power-loss", "open"), "--door relay"),
+        (("--board", "pi1"), "--board pi1"),
+        (("--kit", "half"), "--kit half"),
+    ],
+)
+def test_a_gate_is_not_changed_to_one_that_cannot_be(
+    home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, str], named: str
+) -> None:
+    """E133 names the option; nothing is noted as done."""
+    site = told(capsys, "site", "add", *SITE_WORDS)["id"]
+    gate = told(capsys, "gate", "add", "--site", site)["id"]
+    refused = told(capsys, "gate", "change", gate, *words, code=2)
+    assert (refused["error"], named in refused["message"]) == ("E133", True)
+    assert {row["verb"] for row in told(capsys, "audit")} == {"site add", "gate add"}
     assert home.exists()
 
 

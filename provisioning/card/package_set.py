@@ -1,6 +1,6 @@
 """The packages that a gate needs beyond a stock Raspberry Pi OS Lite: a repository for apt in one folder, hash for hash.
 
-Made once for an image and an architecture (`provisioning.card.kit_maker`), and
+Made once for an image and an architecture (`provisioning.card.package_set_maker`), and
 written to each card.
 """
 
@@ -17,13 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from provisioning.card.first_boot import SUMS
 from provisioning.common.errors import Refused
 
-ABOUT: Final = "kit.json"
+ABOUT: Final = "packages.json"
 INDEX: Final = "Packages"
 LIMIT_BYTES: Final = 256 << 20
 
 
-class KitFacts(BaseModel):
-    """``kit.json``."""
+class SetFacts(BaseModel):
+    """``packages.json``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,10 +36,10 @@ class KitFacts(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
-    """A kit that is whole."""
+class PackageSet:
+    """A set that is whole."""
 
-    about: KitFacts
+    about: SetFacts
     folder: Path
     names: tuple[str, ...]
     """Its files, the list of digests last."""
@@ -58,12 +58,12 @@ class Kit:
         return package in self.about.packages
 
 
-def read_kit(folder: Path, architecture: str) -> Kit:
-    """The kit in a folder. Raises Refused: E164 where there is none, E165 for a damaged one or another architecture's."""
+def read_set(folder: Path, architecture: str) -> PackageSet:
+    """The set in a folder. Raises Refused: E164 where there is none, E165 for a damaged one or another architecture's."""
     if not (folder / SUMS).is_file():
         raise Refused("E164", path=folder, architecture=architecture)
     try:
-        about = KitFacts.model_validate_json((folder / ABOUT).read_bytes())
+        about = SetFacts.model_validate_json((folder / ABOUT).read_bytes())
         listed = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         names = []
         for digest, _, name in (line.partition("  ") for line in listed):
@@ -74,18 +74,18 @@ def read_kit(folder: Path, architecture: str) -> Kit:
         raise Refused("E165", path=folder, why=str(error).splitlines()[0], architecture=architecture) from error
     if about.architecture != architecture:
         raise Refused("E165", path=folder, why=about.architecture, architecture=architecture)
-    kit = Kit(about, folder, (*names, SUMS))
-    if kit.size > LIMIT_BYTES:
-        raise Refused("E165", path=folder, why=f"{kit.size >> 20} MiB", architecture=architecture)
-    return kit
+    packages = PackageSet(about, folder, (*names, SUMS))
+    if packages.size > LIMIT_BYTES:
+        raise Refused("E165", path=folder, why=f"{packages.size >> 20} MiB", architecture=architecture)
+    return packages
 
 
-def seal_kit(folder: Path, about: KitFacts) -> Kit:
-    """Write ``kit.json`` and the list of digests over a folder that holds the packages and their index."""
+def seal_set(folder: Path, about: SetFacts) -> PackageSet:
+    """Write ``packages.json`` and the list of digests over a folder that holds the packages and their index."""
     (folder / ABOUT).write_text(json.dumps(about.model_dump(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     names = sorted(path.name for path in folder.iterdir() if path.name != SUMS)
     (folder / SUMS).write_text("".join(f"{digest_of(folder / name)}  {name}\n" for name in names), encoding="utf-8")
-    return Kit(about, folder, (*names, SUMS))
+    return PackageSet(about, folder, (*names, SUMS))
 
 
 def digest_of(path: Path) -> str:

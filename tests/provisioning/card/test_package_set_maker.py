@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.card.kit import INDEX, read_kit
-from provisioning.card.kit_maker import Wish, make_kit, read_list
+from provisioning.card.package_set import INDEX, read_set
+from provisioning.card.package_set_maker import Wish, make_set, read_list
 from provisioning.common.errors import Refused
 from tests.provisioning.card.pi_card import IMAGE
 
@@ -64,11 +64,11 @@ def wish(tmp_path: Path) -> Wish:
     return Wish(gate, listed, "arm64", ("python3-lgpio",), (sources,))
 
 
-def test_a_kit_holds_what_the_image_lacks(wish: Wish, tmp_path: Path) -> None:
+def test_a_set_holds_what_the_image_lacks(wish: Wish, tmp_path: Path) -> None:
     """Each with its digest; a removed package counts as missing, an old one as old; names that FAT takes."""
-    out = tmp_path / "kits" / "arm64"
-    made = make_kit(wish, out)
-    found = read_kit(out, "arm64")
+    out = tmp_path / "packages" / "arm64"
+    made = make_set(wish, out)
+    found = read_set(out, "arm64")
     assert found == made
     packages = sorted(path.name.split("_")[0] for path in out.glob("*.deb"))
     assert packages == ["gate", "libdeeper1", "libgone1", "libmissing1", "libold1", "python3-lgpio"]
@@ -77,15 +77,15 @@ def test_a_kit_holds_what_the_image_lacks(wish: Wish, tmp_path: Path) -> None:
     assert not [name for name in found.names if set(name) & set('%:*?"<>|')]
     index = (out / INDEX).read_text()
     assert index.count("\nFilename: ./") == len(packages)
-    again = make_kit(wish, out)
+    again = make_set(wish, out)
     assert again == made
 
 
 def test_what_no_archive_has_is_said_in_apts_words(wish: Wish, tmp_path: Path) -> None:
-    """E166, and there is no half of a kit."""
-    out = tmp_path / "kit"
+    """E166, and there is no half of a set."""
+    out = tmp_path / "packages"
     with pytest.raises(Refused, match="E166") as refused:
-        make_kit(Wish(wish.package, wish.image_list, "arm64", ("python3-picamera2",), wish.sources), out)
+        make_set(Wish(wish.package, wish.image_list, "arm64", ("python3-picamera2",), wish.sources), out)
     assert "python3-picamera2" in str(refused.value.facts["why"])
     assert not out.exists()
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_used_is_named(wish: Wish, tmp_path: Path, fault: str, co
     else:
         architecture = "amd64"
     with pytest.raises(Refused, match=code):
-        make_kit(Wish(package, listed, architecture, (), wish.sources), tmp_path / "kit")
+        make_set(Wish(package, listed, architecture, (), wish.sources), tmp_path / "packages")
 
 
 def test_a_list_names_the_image_and_what_is_installed(wish: Wish) -> None:

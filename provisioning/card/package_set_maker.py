@@ -1,7 +1,7 @@
-"""Makes a kit: apt resolves and fetches, against the list of packages of the image that the cards are written with.
+"""Makes a set: apt resolves and fetches, against the list of packages of the image that the cards are written with.
 
 The list is the ``.info`` file beside each image of Raspberry Pi OS: `dpkg --list` after a few
-lines. apt is given that as the state of a machine, so that what the kit holds is what
+lines. apt is given that as the state of a machine, so that what the set holds is what
 that machine lacks. Runs where apt is (Debian, Raspberry Pi OS), as anybody; the folder that it
 makes serves every laptop.
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from provisioning.card.kit import INDEX, Kit, KitFacts, digest_of, seal_kit
+from provisioning.card.package_set import INDEX, PackageSet, SetFacts, digest_of, seal_set
 from provisioning.common.errors import Refused
 
 CAMERA: Final = ("python3-picamera2", "python3-libcamera", "python3-lgpio")
@@ -33,7 +33,7 @@ _GENERATED: Final = re.compile(r"^Generated using .+$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a kit is to be. ``sources`` are apt's own files; empty for those of this machine."""
+    """What a set is to be. ``sources`` are apt's own files; empty for those of this machine."""
 
     package: Path
     image_list: Path
@@ -42,8 +42,8 @@ class Wish:
     sources: tuple[Path, ...] = ()
 
 
-def make_kit(wish: Wish, out: Path) -> Kit:
-    """Into the folder ``out``, replacing the kit there. Raises Refused: E166 with what apt says, E153, E167 for what is no list."""
+def make_set(wish: Wish, out: Path) -> PackageSet:
+    """Into the folder ``out``, replacing the set there. Raises Refused: E166 with what apt says, E153, E167 for what is no list."""
     if shutil.which("apt-get") is None or shutil.which(_DPKG_DEB) is None:
         raise Refused("E166", why="apt-get, dpkg-deb?")
     image, installed = read_list(wish.image_list)
@@ -64,10 +64,10 @@ def make_kit(wish: Wish, out: Path) -> Kit:
     fetched = dict(_named(path, None) for path in growing.glob("*.deb"))
     present = {one: here for one, (_, here) in installed.items()}
     packages = {name: version, **{one: fetched.get(one) or present[one] for one in wish.extra if one in fetched or one in present}}
-    kit = seal_kit(growing, KitFacts(architecture=wish.architecture, image=image, packages=packages))
+    made = seal_set(growing, SetFacts(architecture=wish.architecture, image=image, packages=packages))
     shutil.rmtree(out, ignore_errors=True)
     growing.replace(out)
-    return Kit(kit.about, out, kit.names)
+    return PackageSet(made.about, out, made.names)
 
 
 def read_list(path: Path) -> tuple[str, Mapping[str, tuple[str, str]]]:
