@@ -27,7 +27,6 @@ MODEM: Final = ("modemmanager",)
 """For a site on a mobile network; Raspberry Pi OS Lite is without it since 2026."""
 _DPKG_DEB: Final = "dpkg-deb"
 _ROW: Final = re.compile(r"^[a-z]i\s+([a-z0-9][a-z0-9.+-]+)(?::([a-z0-9-]+))?\s+(\S+)\s+([a-z0-9-]+)\b", re.MULTILINE)
-_OF_A_FILE: Final = frozenset({"Filename", "Size", "SHA256", "SHA1", "MD5sum", "Description-md5"})
 _GENERATED: Final = re.compile(r"^Generated using .+$", re.MULTILINE)
 
 
@@ -57,8 +56,10 @@ def make_set(wish: Wish, out: Path) -> PackageSet:
         apt.believe(installed)
         apt.run("install", "--yes", "--no-install-recommends", "--no-remove", "--download-only", str(wish.package.absolute()), *wish.extra)
         for path in apt.fetched():
-            # An epoch's colon, written %3a by apt, is nothing for FAT.
-            shutil.copyfile(path, growing / path.name.replace("%3a", "-"))
+            one, there = _named(path, None)
+            if installed.get(one, ("", ""))[1] != there:
+                # An epoch's colon, written %3a by apt, is nothing for FAT.
+                shutil.copyfile(path, growing / path.name.replace("%3a", "-"))
     shutil.copyfile(wish.package, growing / wish.package.name)
     (growing / INDEX).write_text("".join(_described(path) for path in sorted(growing.glob("*.deb"))), encoding="utf-8")
     fetched = dict(_named(path, None) for path in growing.glob("*.deb"))
@@ -122,20 +123,19 @@ class Apt:
         return done.stdout
 
     def believe(self, installed: Mapping[str, tuple[str, str]]) -> None:
-        """Take packages for installed. The list does not say what each needs and provides; the archive does.
+        """Take packages for installed. What they provide for others is what the archive says of them; the list does not say it.
 
-        A package of the archive's own version is told whole: apt takes one that is told otherwise for another build, and would fetch it.
+        What they need is left out: they stand together on a machine that works, and a list of another day than the archive's
+        would look broken to apt. So apt takes the archive's build of the same version for another one, and may fetch it too.
         """
         known = dict(_paragraphs(self.run("dumpavail")))
         with (self._scratch / "state/status").open("w", encoding="utf-8") as file:
             for name, (architecture, version) in installed.items():
-                if architecture not in {"all", self._wish.architecture}:
-                    continue
-                fields = known.get(name, {})
-                kept = fields.keys() - _OF_A_FILE if fields.get("Version") == version else {"Provides", "Multi-Arch"} & fields.keys()
-                told = {key: fields[key] for key in sorted(kept)} | {"Package": name, "Architecture": architecture, "Version": version}
-                told |= {"Status": "install ok installed", "Maintainer": "-", "Description": "-"}
-                file.write("".join(f"{key}: {value}\n" for key, value in told.items()) + "\n")
+                if architecture in {"all", self._wish.architecture}:
+                    told = {"Package": name, "Status": "install ok installed", "Architecture": architecture, "Version": version}
+                    told |= {key: known[name][key] for key in ("Provides", "Multi-Arch") if key in known.get(name, {})}
+                    told |= {"Maintainer": "-", "Description": "-"}
+                    file.write("".join(f"{key}: {value}\n" for key, value in told.items()) + "\n")
 
     def fetched(self) -> Sequence[Path]:
         """The packages that apt fetched and checked."""

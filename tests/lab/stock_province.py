@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from provisioning.card.package_set_maker import Wish, make_set
 from provisioning.package.build import build, source
+from tests.lab.folder import prepare
 from tests.lab.stock_card import NAMESPACE, StockCard
 from tests.waiting import until
 
@@ -72,14 +72,12 @@ class Town:
         assert done.returncode == code, f"{' '.join(words)}: {done.stdout}{done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else {}
 
-    def make_set(self, card_stock: Path) -> Path:
-        """The set of this machine's architecture, against the stock card's list; made once a session."""
-        out = self.home / "packages" / "amd64"
+    def make_packages(self) -> Path:
+        """What this machine's architecture needs beyond the stock card, fetched by the desk's own verb."""
         package = build(source(), "amd64", self.folder / "packages")
-        listed = self.folder / "image.info"
-        shutil.copyfile(card_stock / "packages.info", listed)
-        make_set(Wish(package, listed, "amd64", (), (self._sources(),)), out)
-        return out
+        made = ("--package", str(package), "--list", str(prepare("stock") / "packages.info"), "--sources", str(self._sources()))
+        self.desk("packages", "make", *made, "--architecture", "amd64", "--without-camera")
+        return self.home / "packages" / "amd64"
 
     def site(self, *more: str) -> str:
         """A new school."""
@@ -101,9 +99,11 @@ class Town:
         """Brokers, enrolment worker, and a network with addresses and one name."""
         try:
             self._network()
-            self._start("dnsmasq", "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--no-poll", "--interface=stock",
-                        "--bind-interfaces", "--log-facility=-", "--dhcp-range=192.168.77.50,192.168.77.99,1h", "--user=root",
-                        f"--dhcp-leasefile={self.folder}/leases", f"--address=/{HOST}/{ADDRESS}")  # fmt: skip
+            names = ("--no-resolv", "--no-hosts", "--no-poll", f"--address=/{HOST}/{ADDRESS}", f"--address=/ntp.org/{ADDRESS}")
+            leases = ("--dhcp-range=192.168.77.50,192.168.77.99,1h", f"--dhcp-leasefile={self.folder}/leases")
+            here = ("--keep-in-foreground", "--interface=stock", "--bind-interfaces", "--user=root", "--log-facility=-")
+            self._start("dnsmasq", "dnsmasq", *here, *names, *leases)
+            self._start("ntp", sys.executable, str(PROJECT / "tests/lab/stock_ntp.py"))
             for path in (self.folder, *self.folder.parents[:-1]):
                 path.chmod(path.stat().st_mode | 0o111)
             for path in [*self.broker.glob("*.key.pem"), *self.broker.glob("*.acl"), self.broker / "data"]:
