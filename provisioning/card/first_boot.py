@@ -338,7 +338,8 @@ class Light:
     def __init__(self) -> None:
         names = [os.environ.get("GATE_LED", ""), "ACT", "led0"]
         self._led = next((LEDS / name for name in names if name and (LEDS / name / "trigger").exists()), None)
-        self._own = STATE / "light"
+        # In memory: at power on the light does what it always does, and only a run before this one has changed it.
+        self._own = ROOT / "run/gate-first-boot.light"
 
     def show(self, name: str) -> None:
         """Blink by ``LIGHTS``."""
@@ -347,9 +348,8 @@ class Light:
             if self._led is None:
                 return
             if not self._own.exists():
-                STATE.mkdir(parents=True, exist_ok=True)
-                before = (self._led / "trigger").read_text().partition("[")[2].partition("]")[0]
-                self._own.write_text(before or "mmc0")
+                self._own.parent.mkdir(exist_ok=True)
+                self._own.write_text((self._led / "trigger").read_text().partition("[")[2].partition("]")[0])
             call("modprobe", "--quiet", "ledtrig-timer")
             (self._led / "trigger").write_text("timer")
             (self._led / "delay_on").write_text(str(lit))
@@ -360,7 +360,7 @@ class Light:
         """As it was before: on a Pi it shows the card at work."""
         with contextlib.suppress(OSError):
             if self._led is not None:
-                (self._led / "trigger").write_text(self._own.read_text() if self._own.exists() else "mmc0")
+                (self._led / "trigger").write_text(self._own.read_text())
 
 
 def put(path: Path, content: bytes, mode: int) -> None:

@@ -125,6 +125,14 @@ def memory_mib() -> float:
     return sum(size or 0 for size in sizes) / (1 << 20)
 
 
+def memory_free_mib() -> float:
+    """What can be had without swapping. Raises ProbeError where the machine does not say."""
+    free = health.memory_available_bytes()
+    if free is None:
+        raise ProbeError("/proc/meminfo does not say")
+    return free / (1 << 20)
+
+
 def idle_percent() -> float:
     """Of one core, over half a minute in which nobody may come."""
     before = _cpu_s()

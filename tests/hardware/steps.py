@@ -75,6 +75,54 @@ STEPS: Final = (
     Step("tones", "Còi thụ động: hai âm khác nhau rõ ràng", "Passive buzzer: two clearly different tones (or none is fitted)"),
     Step("pins.power", "Bật nguồn: không đèn nào nháy, rơ-le không đóng", "Power on: no lamp flashes, the relay does not pull"),
     Step("pins.kill", "kill -9 gate: mọi đèn tắt, rơ-le nhả", "kill -9 of the gate: every lamp is off, the relay released"),
+    Step(
+        "pins.pulse",
+        "kill -9 gate giữa lúc rơ-le đang kéo: nhả trong 0,2 giây",
+        "kill -9 of the gate while the relay is pulled: it is released within 0.2 s (or no relay is fitted)",
+    ),
+    Step(
+        "first.light",
+        "Thẻ mới: từ lúc cắm điện đến lúc sẵn sàng, đèn ACT hoặc đèn cổng luôn nói đang làm gì",
+        "A new card: from power on until it is ready the ACT light or the gate's lamps always say what goes on",
+    ),
+    Step(
+        "first.minutes",
+        "Thẻ mới: từ lúc cắm điện đến lúc cổng đăng ký xong",
+        "A new card: from power on until the gate is enrolled",
+        "min",
+        (None, 15),
+    ),
+    Step(
+        "first.wifi", "Thẻ mới: cổng vào được Wi-Fi của địa điểm", "A new card: the gate joins the site's Wi-Fi (or the site has a cable)"
+    ),
+    Step("first.report", "gate-provision gate report CỔNG lấy được báo cáo", "gate-provision gate report GATE brings the report"),
+    Step(
+        "sun",
+        "Thẻ dưới nắng gắt: báo sáng quá, mắt không khởi động lại",
+        "A card in the sun: the view is called bright, the eye is not restarted",
+    ),
+    Step(
+        "phone.after",
+        "Điện thoại sau mười thẻ giấy: số lần đọc được trong 10",
+        "A telephone after ten cards of paper: readings out of ten",
+        "/10",
+        (10, 10),
+    ),
+    Step(
+        "zero.rest",
+        "Zero 2 W lúc nghỉ: RAM còn trống",
+        "A Zero 2 W at rest: memory that is free",
+        "MiB",
+        (100, None),
+        probe=probes.memory_free_mib,
+    ),
+    Step(
+        "zero.rush",
+        "Zero 2 W lúc đông: 30 người liền nhau, trung vị đèn",
+        "A Zero 2 W in a rush: 30 people in a row, median to the lamp",
+        "ms",
+        (None, 1000),
+    ),
     Step("chip", "Chip GPIO được tìm theo nhãn", "The GPIO chip is found by its label", probe=probes.chip_labelled),
     Step("watchdog", "Watchdog phần cứng đang được nuôi", "The hardware watchdog is armed and fed", probe=probes.watchdog_armed),
     Step(
@@ -96,7 +144,7 @@ STEPS: Final = (
     ),
     Step("boot", "Từ lúc cấp điện đến quyết định đầu tiên", "From power to the first decision, by a stopwatch", "s", (None, 60)),
     Step("ready", "Từ kernel đến READY", "From the kernel's start to READY", "s", (None, 40), probe=probes.ready_s),
-    Step("memory", "Bộ nhớ cổng và mắt sau một giờ", "Memory of gate and eye after an hour", "MiB", (None, 250), probe=probes.memory_mib),
+    Step("memory", "Bộ nhớ cổng và mắt sau một giờ", "Memory of gate and eye after an hour", "MiB", (None, 150), probe=probes.memory_mib),
     Step("idle", "CPU khi không có ai, cổng và mắt", "CPU while nobody comes, gate and eye", "%", (None, 60), probe=probes.idle_percent),
     Step(
         "exposure",
