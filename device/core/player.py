@@ -54,6 +54,8 @@ class Snapshot:
     volume: float
     relay: bool
     showing: int = field(default=0, compare=False)
+    openings: int = field(default=0, compare=False)
+    """How often the door was released: one that comes while it is open is told from one that goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Player:
         self._rounds: dict[Sign, int] = {}
         self._steady: Mapping[Lamp, float] = {}
         self._relay_until_ns = 0
+        self._openings = 0
         self._guards = {lamp: _FlashGuard() for lamp in self._kit}
         self._last: Snapshot | None = None
         self._unseen = False
@@ -159,6 +162,7 @@ class Player:
     def open_door(self, now_ns: int) -> None:
         """Release the door for the length of the pulse from now; again while released extends it."""
         self._relay_until_ns = now_ns + self._pulse_ns
+        self._openings += 1
 
     def advance(self, now_ns: int) -> Snapshot:
         """What the pins should do from now on, until ``due_ns``."""
@@ -171,6 +175,7 @@ class Player:
         snapshot = Snapshot(
             at_ns=now_ns,
             showing=self._showings,
+            openings=self._openings,
             sign=run.pattern.sign if run else None,
             lamps={lamp: level for lamp, (level, _) in safe.items()},
             tone_hz=run.tone_hz(now_ns) if run else None,

@@ -16,28 +16,62 @@ from typing import NoReturn
 
 SET_PULL_UP, SET_PULL_DOWN, SET_PULL_NONE = 32, 64, 128
 RISING_EDGE, FALLING_EDGE, BOTH_EDGES = 1, 2, 3
+SET_ACTIVE_LOW = 4
 _IS_OUTPUT = 2
+LINES = 54
+WAVES = 10
+"""So many may wait on a line."""
 
 
 class error(Exception):  # noqa: N801 - the name that the real module has
     """What lgpio raises: neither an OSError nor one of gpiozero's."""
 
 
+class pulse:  # noqa: N801 - the name that the real module has
+    """One step of a wave: levels, which of them count, microseconds until the next step."""
+
+    def __init__(self, group_bits: int, group_mask: int, pulse_delay: int) -> None:
+        """As the real one keeps them."""
+        self.group_bits, self.group_mask, self.pulse_delay = group_bits, group_mask, pulse_delay
+
+
 class FakeLgpio:
-    """The chips of one board, by their labels in order of number."""
+    """The chips of one board, by their labels in order of number.
+
+    As in the real one, a line that is an output is not claimed anew by another claim of an output (its flags stay), nor an input by a
+    claim of an input; between one and the other it is given back and requested again. Levels are logical where a line was claimed
+    active low; ``level`` tells those of the wire.
+    """
 
     def __init__(self, *labels: str) -> None:
         """A chip labelled ``locked`` cannot be opened."""
         self.labels = labels
         self.open_chips: list[int] = []
         self.lines: dict[int, list[tuple[str, float]]] = {}
-        """What was done to each line: ("in", 0), ("out", level), ("write", level), ("pwm", duty in percent), ("pwm off", 0)."""
+        """What was done to each line: ("in", 0), ("out", level), ("write", level), ("pwm", percent), ("pwm off", 0), ("wave", µs)."""
+        self.flags: dict[int, int] = {}
+        """Flags of each line's present claim: direction, bias, active low."""
+        self.busy: set[int] = set()
+        """Lines that another program holds."""
+        self.waves: dict[int, list[list[pulse]]] = {}
+        """What lgpio's thread has still to do on each line."""
         self.working_directory: str | None = None
         """LG_WD as it was when the module was imported."""
 
     def level(self, gpio: int) -> list[float]:
-        """The levels, 0 to 1, that a line has driven since it was an output."""
-        return [value / 100 if what == "pwm" else value for what, value in self.lines[gpio] if what in {"out", "write", "pwm"}]
+        """The levels of the wire, 0 to 1, that a line has driven since it was an output."""
+        levels = [value / 100 if what == "pwm" else value for what, value in self.lines[gpio] if what in {"out", "write", "pwm"}]
+        return [1 - value for value in levels] if self.flags[gpio] & SET_ACTIVE_LOW else levels
+
+    def pull(self, gpio: int) -> int:
+        """Where the line is pulled: `SET_PULL_UP`, `SET_PULL_DOWN`, or nowhere."""
+        return self.flags[gpio] & (SET_PULL_UP | SET_PULL_DOWN)
+
+    def time_passes(self, gpio: int) -> None:
+        """Lgpio's thread ends all waves of a line, whatever Python does."""
+        for wave in self.waves.pop(gpio, []):
+            for step in wave:
+                self._note(self.open_chips[0], gpio, "write", step.group_bits & 1)
 
     def gpiochip_open(self, gpiochip: int) -> int:
         """A handle."""
@@ -48,60 +82,85 @@ class FakeLgpio:
 
     def gpiochip_close(self, handle: int) -> int:
         """Free the handle."""
+        self._check(handle)
         self.open_chips.remove(handle)
         return 0
 
     def gpio_get_chip_info(self, handle: int) -> list[object]:
         """Status, lines, name, label."""
-        return [0, 54, f"gpiochip{handle}", self.labels[handle]]
+        self._check(handle)
+        return [0, LINES, f"gpiochip{handle}", self.labels[handle]]
 
     def gpio_get_mode(self, handle: int, gpio: int) -> int:
-        """Of the flags only the one that says output."""
-        self._check(handle)
-        claims = [what for what, _ in self.lines[gpio] if what in {"in", "out"}]
-        return _IS_OUTPUT if claims[-1] == "out" else 0
+        """Direction and bias."""
+        self._check(handle, gpio)
+        return self.flags[gpio]
 
     def gpio_claim_input(self, handle: int, gpio: int, lFlags: int = 0) -> int:  # noqa: N803 - as in the real module
         """The line drives nothing."""
-        del lFlags
+        self._claim(handle, gpio, 0, lFlags)
         return self._note(handle, gpio, "in", 0)
 
     def gpio_claim_output(self, handle: int, gpio: int, level: int = 0, lFlags: int = 0) -> int:  # noqa: N803 - as in the real module
         """The line drives ``level``."""
-        del lFlags
+        self._claim(handle, gpio, _IS_OUTPUT, lFlags)
         return self._note(handle, gpio, "out", level)
 
     def gpio_read(self, handle: int, gpio: int) -> int:
         """The level last driven."""
-        self._check(handle)
+        self._check(handle, gpio)
+        if gpio not in self.flags:
+            raise error("GPIO not allocated")
         return int(self.lines[gpio][-1][1])
 
     def gpio_write(self, handle: int, gpio: int, level: int) -> int:
-        """Drive ``level``. Raises for a line that is no output."""
-        if not self.gpio_get_mode(handle, gpio):
-            raise error("GPIO not set as an output")
+        """Drive ``level``. The real one makes an output of an input on the way, without its flags: here that is an error."""
+        self._output(handle, gpio)
         return self._note(handle, gpio, "write", int(level))
+
+    def gpio_set_debounce_micros(self, handle: int, gpio: int, debounce_micros: int) -> int:
+        """Nothing bounces here."""
+        del debounce_micros
+        return self._note(handle, gpio, "debounce", 0)
+
+    def gpio_claim_alert(self, handle: int, gpio: int, eFlags: int, lFlags: int = 0, notify_handle: int | None = None) -> int:  # noqa: N803 - as in the real module
+        """An input whose edges are told; as in the real one it is requested anew."""
+        del eFlags, notify_handle
+        self._check(handle, gpio)
+        self.flags[gpio] = lFlags
+        return self._note(handle, gpio, "in", 0)
 
     def tx_pwm(
         self, handle: int, gpio: int, pwm_frequency: float, pwm_duty_cycle: float, pulse_offset: int = 0, pulse_cycles: int = 0
     ) -> int:
         """Drive pulses; frequency 0 ends them."""
+        self._output(handle, gpio)
         if pulse_offset or pulse_cycles or not 0 <= pwm_frequency <= 10_000 or not 0 <= pwm_duty_cycle <= 100:
             raise error("bad PWM parameter")
         return self._note(handle, gpio, "pwm" if pwm_frequency else "pwm off", pwm_duty_cycle)
+
+    def tx_wave(self, handle: int, gpio: int, pulses: list[pulse]) -> int:
+        """Steps that lgpio's own thread takes; a wave waits for the one before it."""
+        self._output(handle, gpio)
+        if len(self.waves.setdefault(gpio, [])) >= WAVES:
+            raise error("TX queue full")
+        self.waves[gpio].append(list(pulses))
+        return self._note(handle, gpio, "wave", sum(step.pulse_delay for step in pulses))
 
     def module(self) -> ModuleType:
         """What stands in ``sys.modules`` for the real one."""
         made = ModuleType("lgpio")
         constants = {name: globals()[name] for name in FakeLgpio.constants()}
-        vars(made).update(constants, error=error, **{name: getattr(self, name) for name in FakeLgpio.functions()})
+        vars(made).update(
+            constants, error=error, pulse=pulse, callback=_Callback, **{name: getattr(self, name) for name in FakeLgpio.functions()}
+        )
         vars(made)["__getattr__"] = _not_modelled
         return made
 
     @staticmethod
     def constants() -> tuple[str, ...]:
         """The constants that gpiozero uses."""
-        return ("SET_PULL_UP", "SET_PULL_DOWN", "SET_PULL_NONE", "RISING_EDGE", "FALLING_EDGE", "BOTH_EDGES")
+        return ("SET_PULL_UP", "SET_PULL_DOWN", "SET_PULL_NONE", "SET_ACTIVE_LOW", "RISING_EDGE", "FALLING_EDGE", "BOTH_EDGES")
 
     @staticmethod
     def functions() -> dict[str, Callable[..., object]]:
@@ -116,14 +175,39 @@ class FakeLgpio:
         elif self.working_directory is not None:
             raise FileNotFoundError(2, "No such file or directory", ".lgd-nfy-3")
 
+    def _claim(self, handle: int, gpio: int, direction: int, flags: int) -> None:
+        self._check(handle, gpio)
+        if gpio in self.busy:
+            raise error("GPIO busy")
+        if gpio not in self.flags or (self.flags[gpio] & _IS_OUTPUT) != direction:
+            self.flags[gpio] = flags | direction
+            self.waves.pop(gpio, None)
+
+    def _output(self, handle: int, gpio: int) -> None:
+        self._check(handle, gpio)
+        if not self.flags.get(gpio, 0) & _IS_OUTPUT:
+            raise error("GPIO not set as an output")
+
     def _note(self, handle: int, gpio: int, what: str, value: float) -> int:
         self._check(handle)
         self.lines.setdefault(gpio, []).append((what, value))
         return 0
 
-    def _check(self, handle: int) -> None:
+    def _check(self, handle: int, gpio: int = 0) -> None:
         if handle not in self.open_chips:
             raise error("unknown handle")
+        if not 0 <= gpio < LINES:
+            raise error("bad GPIO number")
+
+
+class _Callback:
+    """What hears of edges: nobody touches anything here."""
+
+    def __init__(self, *words: object) -> None:
+        del words
+
+    def cancel(self) -> None:
+        """Hear no more."""
 
 
 def _not_modelled(name: str) -> NoReturn:

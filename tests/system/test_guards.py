@@ -54,7 +54,7 @@ ROOMS: Final = {
     "device/edges/lists": 3,
     "device/edges/machine": 6,
     "device/edges/orders": 5,
-    "device/edges/pins": 4,
+    "device/edges/pins": 5,
     "device/edges/record": 15,
     "device/eye": 24,
     "device/reference": 3,

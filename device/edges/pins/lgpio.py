@@ -23,8 +23,12 @@ errors: tuple[type[Exception], ...] = (lgpio.error,)
 """What lgpio raises; it is neither an OSError nor one of gpiozero's."""
 
 
+RELEASED_US = 1
+"""Microseconds before the next wave may begin."""
+
+
 class IdleFactory(LGPIOFactory):  # type: ignore[misc]  # gpiozero has no types
-    """Pins of one chip; those numbered in ``idle_high`` are off when high."""
+    """Pins of one chip; those numbered in ``idle_high`` are at rest when high."""
 
     def __init__(self, chip: int | None, idle_high: Collection[int]) -> None:
         """``chip`` is the number in ``/dev/gpiochipN``; None is gpiozero's choice for the board."""
@@ -34,25 +38,77 @@ class IdleFactory(LGPIOFactory):  # type: ignore[misc]  # gpiozero has no types
 
 
 class IdlePin(LGPIOPin):  # type: ignore[misc]  # gpiozero has no types
-    """A pin that becomes an output at the level of rest, and starts PWM there."""
+    """A pin that becomes an output at the level of rest, starts PWM there, and floats at no time: its pull is towards rest.
+
+    When it is closed it is driven to rest once more, and left as an input that is pulled there: Raspberry Pi's kernels keep what was
+    last, and a lamp's transistor takes a floating line for whatever it likes.
+    """
 
     _pwm: tuple[float, int] | None
+
+    def __init__(self, factory: IdleFactory, info: object) -> None:
+        """As gpiozero's, but for the pull."""
+        super(LGPIOPin, self).__init__(factory, info)
+        self._pwm = self._bounce = self._callback = None
+        self._edges = lgpio.BOTH_EDGES
+        lgpio.gpio_claim_input(self.factory._handle, self._number, self._rest_pull())  # noqa: SLF001 - gpiozero gives pins no other way
+
+    def close(self) -> None:
+        """Rest, and let go. A second call, and one after the factory's, does nothing."""
+        if self.factory._handle is not None:  # noqa: SLF001 - gpiozero gives pins no other way
+            if self._pwm is None and self.function == "output":
+                lgpio.gpio_write(self.factory._handle, self._number, int(self._idle()))  # noqa: SLF001 - gpiozero gives pins no other way
+            lgpio.gpio_claim_input(self.factory._handle, self._number, self._rest_pull())  # noqa: SLF001 - gpiozero gives pins no other way
 
     def _idle(self) -> bool:
         return self._number in self.factory.idle_high
 
+    def _rest_pull(self) -> int:
+        return int(lgpio.SET_PULL_UP if self._idle() else lgpio.SET_PULL_DOWN)
+
     def _set_function(self, value: str) -> None:
         if value == "output":
-            lgpio.gpio_claim_output(self.factory._handle, self._number, int(self._idle()))  # noqa: SLF001 - gpiozero gives pins no other way
+            lgpio.gpio_claim_output(self.factory._handle, self._number, int(self._idle()), self._rest_pull())  # noqa: SLF001 - gpiozero gives pins no other way
         else:
             super()._set_function(value)
 
     def _set_frequency(self, value: float | None) -> None:
+        if not value and self._pwm is None:
+            return  # lgpio would make an output of a line that was never one, or is none any more
         if value and self._pwm is None and self.function == "output":
             self._pwm = (value, 100 * self._idle())
             lgpio.tx_pwm(self.factory._handle, self._number, *self._pwm)  # noqa: SLF001 - gpiozero gives pins no other way
         else:
             super()._set_frequency(value)
+
+
+class RelayLine:
+    """The door's relay, pulled for one pulse by lgpio's own thread, which is no Python's: a gate that hangs holds no door.
+
+    The kernel turns the level around for a relay that pulls at low, so that a pulse is a pulse for both.
+    """
+
+    def __init__(self, factory: IdleFactory, pin: int, pulse_ms: int, *, active_high: bool) -> None:
+        """Released."""
+        self._handle, self._pin, self._pulse_us = factory._handle, pin, pulse_ms * 1_000  # noqa: SLF001 - gpiozero gives pins no other way
+        self._pull = lgpio.SET_PULL_DOWN if active_high else lgpio.SET_PULL_UP
+        lgpio.gpio_claim_output(self._handle, pin, 0, self._pull | (0 if active_high else lgpio.SET_ACTIVE_LOW))
+
+    def on(self) -> None:
+        """Pull at once, for no longer than a pulse; one that comes while another runs follows it, and is ended by `off` in time.
+
+        Of lgpio's transmissions a wave begins without delay, where a pulse waits for a whole cycle of its own length.
+        """
+        lgpio.gpio_write(self._handle, self._pin, 1)
+        lgpio.tx_wave(self._handle, self._pin, [lgpio.pulse(1, 1, self._pulse_us), lgpio.pulse(0, 1, RELEASED_US)])
+
+    def off(self) -> None:
+        """Release."""
+        lgpio.gpio_write(self._handle, self._pin, 0)
+
+    def close(self) -> None:
+        """Let go, pulled towards rest."""
+        lgpio.gpio_claim_input(self._handle, self._pin, self._pull)
 
 
 def chip_number(label: str, dev: Path) -> int:

@@ -23,6 +23,8 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 from device.config import ButtonSection, BuzzerSection, LampSection, RelaySection, SignalsSection
 from device.core.player import Snapshot
 from device.core.score import Lamp
+from device.edges.machine.files import replace_durably
+from device.edges.pins import rest
 from device.errors import MissingPackage, PinsUnusable
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,8 @@ V = TypeVar("V")
 
 Tone: TypeAlias = tuple[int | None, float]
 Part: TypeAlias = LampSection | BuzzerSection | RelaySection
-Opened: TypeAlias = tuple[Any, tuple[type[Exception], ...]]
+Opened: TypeAlias = tuple[Any, tuple[type[Exception], ...], Any]
+"""The pin factory, what its pins raise, and who pulls a relay without a thread of ours; None where nobody does."""
 
 
 PRETENDED_STATES: Final = 500
@@ -88,9 +91,11 @@ class Pins:
         self._wires: list[Wire[Any]] = []
         self._devices: list[Any] = []
         self._inputs: list[Any] = []
-        self._factory, self._errors = _open(section, runtime_dir)
+        self._factory, self._errors, self._relay_line = _open(section, runtime_dir)
         try:
             self._build(section)
+            if self._relay_line is not None and runtime_dir is not None:
+                _note_rest(section, self._factory.chip, runtime_dir)
             if section.button is not None and on_button is not None:
                 self._listen(section.button, on_button)
         except PinsUnusable:
@@ -150,8 +155,18 @@ class Pins:
         self._inputs.append(button)
         button.when_held = held
 
-    def _relay(self, name: str, part: RelaySection) -> Wire[bool]:
-        return Wire(name, lambda snapshot: snapshot.relay, self._switch(part))
+    def _relay(self, name: str, part: RelaySection) -> Wire[tuple[bool, int]]:
+        if self._relay_line is None:
+            switch = self._switch(part)
+        else:
+            line = self._relay_line(self._factory, part.pin, part.pulse_ms, active_high=part.active_high)
+            self._devices.append(line)
+
+            def switch(level: float) -> None:
+                line.on() if level else line.off()
+
+        # An opening while the door is open is written too: the pulse begins anew.
+        return Wire(name, lambda snapshot: (snapshot.relay, snapshot.openings if snapshot.relay else 0), lambda now: switch(now[0]))
 
     def _lamp(self, name: str, part: LampSection) -> Wire[float]:
         lamp = Lamp(name)
@@ -210,22 +225,38 @@ def dims(lamp: Lamp, part: LampSection) -> bool:
     return part.pwm and lamp is not Lamp.WHITE
 
 
+def rest_levels(section: SignalsSection) -> dict[int, int]:
+    """The physical level at which each output does nothing, by its BCM number."""
+    parts = [getattr(section, name) for name in section.pins() if name != "button"]
+    return {part.pin: 0 if part.active_high else 1 for part in parts}
+
+
+def _note_rest(section: SignalsSection, chip: int, runtime_dir: Path) -> None:
+    """For whoever puts the pins to rest when this process is dead. Without it they are taken all the same."""
+    try:
+        replace_durably(runtime_dir / rest.NOTE, rest.note(chip, rest_levels(section)).encode(), mode=0o644)
+    except OSError as error:
+        log.error("%s: %s; when the gate dies nobody puts its pins to rest", runtime_dir / rest.NOTE, error)  # noqa: TRY400 - one line says it
+
+
 def _open(section: SignalsSection, runtime_dir: Path | None) -> Opened:
     """Open the pin factory that the configuration names. Returns it, and what its pins raise."""
     if section.pin_factory == "mock":
         # As board it pretends to be a Pi 4; a factory chosen by the environment is not asked.
-        return MockFactory(revision="c03115", pin_class=PretendPin), (GPIOZeroError, OSError)
-    factory, errors = _open_lgpio(section, runtime_dir)
-    return factory, (GPIOZeroError, OSError, *errors)
+        return MockFactory(revision="c03115", pin_class=PretendPin), (GPIOZeroError, OSError), None
+    factory, errors, relay = _open_lgpio(section, runtime_dir)
+    return factory, (GPIOZeroError, OSError, *errors), relay
 
 
 def _open_lgpio(section: SignalsSection, runtime_dir: Path | None) -> Opened:
     lgpio_pins: Any = _import_lgpio(runtime_dir)
     errors: tuple[type[Exception], ...] = lgpio_pins.errors
-    parts = [getattr(section, name) for name in section.pins() if name != "button"]
+    idle_high = {pin for pin, level in rest_levels(section).items() if level}
+    if section.button is not None:
+        idle_high.add(section.button.pin)
     try:
         chip = None if section.chip is None else lgpio_pins.chip_number(section.chip, DEV)
-        return lgpio_pins.IdleFactory(chip, {part.pin for part in parts if not part.active_high}), errors
+        return lgpio_pins.IdleFactory(chip, idle_high), errors, lgpio_pins.RelayLine
     except (GPIOZeroError, *errors) as error:
         raise PinsUnusable(f"signals.pin_factory: lgpio cannot open the GPIO chip: {error}") from error
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +18,13 @@ from typing import Final
 
 import pytest
 
-from device.config import BuzzerSection
+from device.config import ButtonSection, BuzzerSection, RelaySection
 from device.edges.pins import pins as pins_module
+from device.edges.pins import rest
 from device.edges.pins.pins import Pins
 from device.errors import MissingPackage, PinsUnusable
 from tests.edges.pins.pins_kit import BRIGHT, DARK, NAMES, section, upside_down
-from tests.fakes.lgpio import FakeLgpio
+from tests.fakes.lgpio import SET_PULL_DOWN, SET_PULL_UP, FakeLgpio, error, pulse
 
 
 class _Loader(importlib.abc.Loader, importlib.abc.MetaPathFinder):
@@ -198,3 +200,92 @@ def test_the_pretend_lgpio_has_the_signatures_of_the_real_one(tmp_path: Path) ->
         {name: getattr(fake, name) for name in constants},
         False,
     ]
+
+
+@pytest.mark.parametrize("active_high", [True, False])
+def test_no_line_floats_from_the_claim_on_and_after_the_close(lgpio: FakeLgpio, tmp_path: Path, *, active_high: bool) -> None:
+    """Each output is pulled towards rest while it drives and when it is given back, and was driven to rest before that."""
+    made = section(pin_factory="lgpio", chip="pinctrl-rp1") if active_high else upside_down("active")
+    made = made.model_copy(update={"pin_factory": "lgpio", "chip": "pinctrl-rp1", "button": ButtonSection(pin=25)})
+    outputs = {name: pin for name, pin in made.pins().items() if name != "button"}
+    rest, towards = (0, SET_PULL_DOWN) if active_high else (1, SET_PULL_UP)
+    pins = Pins(made, tmp_path, lambda: None)
+    assert {lgpio.pull(pin) for pin in outputs.values()} == {towards}
+    assert lgpio.pull(25) == SET_PULL_UP
+    pins.apply(BRIGHT)
+    pins.close()
+    assert {name: lgpio.pull(pin) for name, pin in outputs.items()} == dict.fromkeys(outputs, towards)
+    assert lgpio.pull(25) == SET_PULL_UP
+    for name, pin in outputs.items():
+        assert lgpio.lines[pin][-1] == ("in", 0), name
+        driven = [value for what, value in lgpio.lines[pin] if what in {"out", "write"}]
+        assert driven[-1] == (0 if name == "relay" else rest), name
+
+
+@pytest.mark.parametrize("active_high", [True, False])
+def test_a_gate_that_hangs_holds_no_door(lgpio: FakeLgpio, tmp_path: Path, *, active_high: bool) -> None:
+    """The relay is pulled at once, and released by lgpio's own thread when nobody here does it."""
+    relay = RelaySection(pin=21, pulse_ms=700, active_high=active_high)
+    pins = Pins(section(pin_factory="lgpio", chip="pinctrl-rp1", relay=relay), tmp_path)
+    pulled = 1.0 if active_high else 0.0
+    levels = [lgpio.level(21)[-1]]
+    pins.apply(replace(DARK, relay=True, openings=1))
+    levels.append(lgpio.level(21)[-1])
+    assert lgpio.lines[21][-1:] == [("wave", 700_001)]
+    # Nothing of Python's runs any more.
+    lgpio.time_passes(21)
+    levels.append(lgpio.level(21)[-1])
+    assert levels == [1 - pulled, pulled, 1 - pulled]
+    pins.close()
+
+
+def test_an_opening_while_the_door_is_open_pulls_it_for_another_pulse(lgpio: FakeLgpio, tmp_path: Path) -> None:
+    """The same snapshot again does nothing; a new opening does."""
+    pins = Pins(section(pin_factory="lgpio", chip="pinctrl-rp1", relay=RelaySection(pin=21)), tmp_path)
+    for openings in (1, 1, 2):
+        pins.apply(replace(DARK, relay=True, openings=openings))
+    assert len(lgpio.waves[21]) == 2
+    pins.apply(DARK)
+    assert lgpio.level(21)[-1] == 0
+    pins.close()
+
+
+def test_what_is_to_be_done_with_the_pins_of_a_dead_gate_is_noted(lgpio: FakeLgpio, tmp_path: Path) -> None:
+    """The chip as it is numbered here, and the level at which each output does nothing."""
+    made = upside_down("active").model_copy(update={"pin_factory": "lgpio", "chip": "pinctrl-rp1", "button": ButtonSection(pin=25)})
+    Pins(made, tmp_path).close()
+    told = json.loads((tmp_path / rest.NOTE).read_text())
+    outputs = {str(pin) for name, pin in made.pins().items() if name != "button"}
+    assert told == {"chip": "/dev/gpiochip4", "rest": dict.fromkeys(outputs, 1)}
+    assert lgpio.open_chips == []
+
+
+def test_a_note_that_cannot_be_written_keeps_no_lamp_dark(lgpio: FakeLgpio, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said in one line."""
+    (tmp_path / rest.NOTE).mkdir()
+    pins = Pins(section(pin_factory="lgpio", chip="pinctrl-rp1"), tmp_path)
+    assert pins.apply(BRIGHT)
+    assert "nobody puts its pins to rest" in caplog.text
+    pins.close()
+    assert lgpio.open_chips == []
+
+
+@pytest.mark.parametrize("fault", ["busy", "input", "number", "handle", "queue"])
+def test_the_pretend_lgpio_refuses_what_the_real_one_refuses(fault: str) -> None:
+    """And a write to an input, of which the real one makes an output without its flags."""
+    fake = FakeLgpio("chip")
+    handle = fake.gpiochip_open(0)
+    fake.gpio_claim_input(handle, 17)
+    fake.gpio_claim_output(handle, 27)
+    fake.busy.add(22)
+    for _ in range(10):
+        fake.tx_wave(handle, 27, [pulse(1, 1, 10)])
+    deeds = {
+        "busy": lambda: fake.gpio_claim_output(handle, 22),
+        "input": lambda: fake.gpio_write(handle, 17, 1),
+        "number": lambda: fake.gpio_claim_output(handle, 54),
+        "handle": lambda: fake.gpio_claim_input(7, 17),
+        "queue": lambda: fake.tx_wave(handle, 27, [pulse(1, 1, 10)]),
+    }
+    with pytest.raises(error):
+        deeds[fault]()
