@@ -40,17 +40,32 @@ WantedBy=multi-user.target
 
 
 KILL_SCRIPT: Final = """
-sleep 75
-echo LAB-KILL >/dev/console
+mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 mkdir -p /run/systemd/system/gate.service.d
 printf '[Service]\\nRestart=no\\n' >/run/systemd/system/gate.service.d/once.conf
 systemctl daemon-reload
-systemctl kill --signal=KILL gate.service
-echo LAB-KILLED >/dev/console
-sleep 10
+pulled() { grep -q 'GPIO21 .*out hi' /sys/kernel/debug/gpio; }
+until_pulled() { until pulled; do sleep 0.1; done; }
+state() { systemctl show --value -p ActiveState gate.service; }
+until_dead() { until [ "$(state)" = inactive ] || [ "$(state)" = failed ]; do sleep 0.1; done; }
+begin() {
+    systemctl reset-failed gate.service
+    systemctl start gate-eye.service gate.service
+    until_pulled
+    echo "LAB-BEGIN $1" >/dev/console
+}
+end() { until_dead; echo "LAB-REST $1" >/dev/console; sleep 4; echo "LAB-NEXT" >/dev/console; }
+begin kill; systemctl kill --signal=KILL gate.service; end kill
+begin watchdog; systemctl kill --signal=STOP gate.service; end watchdog
+begin stop; systemctl stop gate.service; end stop
+gpioset --chip gpiochip0 GPIO21=1 GPIO17=1 & until_pulled; kill -9 $!
+echo 'nonsense' >>/etc/gate/gate.toml
+echo "LAB-BEGIN refused" >/dev/console; systemctl start gate.service; end refused
 echo LAB-END >/dev/console
 systemctl poweroff --force --force
 """
+"""The gate dies in four ways while its relay is pulled; in the last it never starts, and the lines are what somebody left."""
+ENDS: Final = ("kill", "watchdog", "stop", "refused")
 
 
 class Pi3:
@@ -73,7 +88,12 @@ class Pi3:
         command += ["-serial", f"file:{self.console}", "-monitor", f"unix:{self._monitor},server,nowait"]
         command += ["-kernel", str(self._kernel / "vmlinuz"), "-initrd", str(self._kernel / "initrd.gz")]
         command += ["-dtb", str(self._kernel / "bcm2837-rpi-3-b.dtb"), "-drive", f"file={self._image},if=sd,format=raw,cache=unsafe"]
-        command += ["-append", "console=ttyAMA0 quiet systemd.show_status=0 panic=-1 nokaslr mitigations=off audit=0 lab.root=/dev/mmcblk0"]
+        command += [
+            "-append",
+            "console=ttyAMA0 quiet systemd.show_status=0 panic=-1 nokaslr mitigations=off audit=0 lab.root=/dev/mmcblk0 ",
+        ]
+        # As Raspberry Pi's own kernels are built: an output stays as it was when its holder dies.
+        command[-1] += "pinctrl_bcm2835.persist_gpio_outputs=1"
         started = time.monotonic()
         with subprocess.Popen(command, stdin=subprocess.DEVNULL) as machine:
             try:
