@@ -98,6 +98,7 @@ def program(desk: Desk) -> typer.Typer:
             "list": gate.list,
             "wiring": gate.wiring,
             "shell": Visits(desk).shell,
+            "report": Visits(desk).report,
             "in-service": Service(desk).begin,
         },
     )
