@@ -24,7 +24,8 @@ from device.core import timeline
 from device.core.machine import State
 from device.core.memory import Memory
 from device.core.orders import Order
-from device.core.wire import ClockStep, Start, Stop, freeze_event
+from device.core.wire import DETAIL_LIMIT, ClockStep, Start, Stop, freeze_event
+from device.diagnostics import running_rows, signed_report
 from device.edges.broker.announcements import About
 from device.edges.broker.notices import Notices
 from device.edges.broker.siblings import Siblings, apply_passages
@@ -249,12 +250,17 @@ class Gate:
             uplink,
             self.ring,
             self.condition.problems,
+            self._selftest_report,
             stop=self.ended.set,
             wipe_at_end=self._wipe.set,
             finish=desk.finish,
         )
         hands.update(make_hands(reach))
         uplink.set_order_desk(desk)
+
+    def _selftest_report(self) -> bytes:
+        rows = running_rows(self.config, self.clock, self.condition.status())
+        return signed_report(self.config, rows, self.clock, DETAIL_LIMIT)
 
     def _fetch_lists(self, stack: ExitStack, uplink: MqttUplink, province: Province) -> None:
         if not self.lists:

@@ -106,6 +106,11 @@ def read_report(path: Path, gate: Gate, registry: Registry, now: datetime) -> tu
         body = path.read_bytes().strip()
     except OSError as error:
         raise Refused("E130", path=path, why=error.strerror) from error
+    return checked_report(body, path, gate, registry, now), hashlib.sha256(body).hexdigest()
+
+
+def checked_report(body: bytes, path: Path, gate: Gate, registry: Registry, now: datetime) -> wire.SelftestReport:
+    """The report in ``body``, which comes from ``path`` or is to go there. Raises Refused (E184) like ``read_report``."""
     report = wire.read(wire.SelftestReport, body)
     if isinstance(report, wire.Unreadable):
         raise Refused("E184", path=path, why="form", detail=report.where)
@@ -120,7 +125,7 @@ def read_report(path: Path, gate: Gate, registry: Registry, now: datetime) -> tu
     age_s = now.timestamp() - wire.seconds_of(report.time)
     if not -AHEAD.total_seconds() <= age_s <= OLDEST.total_seconds():
         raise Refused("E184", path=path, why="time", detail=report.time)
-    return report, hashlib.sha256(body).hexdigest()
+    return report
 
 
 def read_answers(path: Path, asked: Sequence[str]) -> Mapping[str, bool]:

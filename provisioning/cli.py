@@ -24,6 +24,7 @@ from provisioning.verbs.province import AuthorityVerbs, Brokers, Doctor, Enrolme
 from provisioning.verbs.remote import Remote
 from provisioning.verbs.service import Commissioning, Leaving, Renewal, Service
 from provisioning.verbs.unseal import UnsealingVerbs
+from provisioning.verbs.visits import Visits
 
 HOME: Final = "GATE_PROVISION_HOME"
 LANG: Final = "GATE_PROVISION_LANG"
@@ -52,8 +53,10 @@ def settings_of(argv: Sequence[str]) -> tuple[Settings, list[str]]:
     parser.add_argument("--registry", default=os.environ.get("GATE_PROVISION_REGISTRY"))
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--yes", action="store_true")
-    known, rest = parser.parse_known_args(argv)
-    return Settings(known.home.absolute(), known.lang, known.registry, known.json, known.yes), rest
+    # What follows the mark belongs to a command on a gate, whatever it looks like.
+    mark = list(argv).index("--") if "--" in argv else len(argv)
+    known, rest = parser.parse_known_args(argv[:mark])
+    return Settings(known.home.absolute(), known.lang, known.registry, known.json, known.yes), [*rest, *argv[mark:]]
 
 
 def program(desk: Desk) -> typer.Typer:
@@ -87,7 +90,18 @@ def program(desk: Desk) -> typer.Typer:
         "site", {"add": site.add, "change": site.change, "list": site.list, "show": site.show, "import": site.bring, "export": site.export}
     )
     gate = Gates(desk)
-    group("gate", {"add": gate.add, "change": gate.change, "list": gate.list, "wiring": gate.wiring, "in-service": Service(desk).begin})
+    group(
+        "gate",
+        {
+            "add": gate.add,
+            "change": gate.change,
+            "list": gate.list,
+            "wiring": gate.wiring,
+            "shell": Visits(desk).shell,
+            "report": Visits(desk).report,
+            "in-service": Service(desk).begin,
+        },
+    )
     group("commission", {"qr": Commissioning(desk).qr})
     verb(app, "acceptance", "acceptance", Acceptances(desk).hold)
     verb(app, "targets", "targets", Acceptances(desk).targets)

@@ -30,6 +30,7 @@ class Order(StrEnum):
     IDENTIFY = "identify"
     OPEN = "open"
     SELFTEST = "selftest"
+    REPORT = "report"
     RESTART = "restart"
     RESEND = "resend"
     SET_DRAIN_RATE = "set-drain-rate"

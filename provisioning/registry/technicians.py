@@ -35,8 +35,7 @@ def technician_key(registry: Registry, keys: Path, name: str) -> tuple[str, Sequ
     """
     path, row = keys / name, registry.technician(name)
     if row is not None:
-        if not path.exists() or _public_of(path, name) != row.ssh_key:
-            raise Refused("E169", name=name, path=path)
+        private_key(registry, keys, name)
         return row.ssh_key, ()
     if path.exists():  # kept before a step after it failed
         private = path.read_bytes()
@@ -52,6 +51,14 @@ def technician_key(registry: Registry, keys: Path, name: str) -> tuple[str, Sequ
             session.add(Technician(name=name, ssh_key=public, created=datetime.now(UTC)))
 
     return public, (Step("step.technician", {"name": name, "path": path}, keep),)
+
+
+def private_key(registry: Registry, keys: Path, name: str) -> Path:
+    """The file with a technician's private key. Raises Refused (E169) where it is not on this laptop, or not the one that cards carry."""
+    path, row = keys / name, registry.technician(name)
+    if row is None or _public_of(path, name) != row.ssh_key:
+        raise Refused("E169", name=name, path=path)
+    return path
 
 
 def _public_of(path: Path, name: str) -> str:

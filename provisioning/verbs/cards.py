@@ -23,6 +23,7 @@ from provisioning.paper import printing, sheets
 from provisioning.paper.technician_card import technician_card
 from provisioning.registry.sites import Network
 from provisioning.registry.technicians import checked_technician, technician_key
+from provisioning.remote import ssh
 from provisioning.verbs.verb import Out, Verbs
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Cards(Verbs):
             keys = (public,)
         enrolment = Enrolment(site.broker_host if enrol_host is None else enrol_host, enrol_port)
         card = Card(row, boot, enrolment, found, keys, os.environ.get(WIFI), address)
-        plan = [*before, *steps(card, self.desk.registry, self.desk.authority, self.desk.passphrase())]
+        after = ssh.forgetting(self.desk.settings.home / ssh.KNOWN, row.id)
+        plan = [*before, *steps(card, self.desk.registry, self.desk.authority, self.desk.passphrase()), *after]
         told = {"id": row.id, "path": str(boot), "next": self.desk.words("say.eject")}
         self.desk.carry_out("card write", row.id, plan, lambda: told)
 

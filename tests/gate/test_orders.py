@@ -199,6 +199,32 @@ def test_the_gate_tells_what_is_wrong_with_it_and_what_it_logged(site: Site, cap
     assert site.end_of("i-1") == ("succeeded", None)
 
 
+def test_a_report_on_a_slow_card_holds_up_neither_decisions_nor_other_orders(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made aside. This gate has no key of its own, so in the end it says that it cannot sign."""
+    asked, ready = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> float:
+        asked.set()
+        assert ready.wait(30)
+        return 1.0
+
+    monkeypatch.setattr("device.diagnostics._synced_write_ms", slow)
+    site.order("r-1", "report")
+    assert asked.wait(30)
+    try:
+        before = site.gate.loop.tally.decisions
+        site.order("s-1", "selftest")
+        assert site.end_of("s-1")[0] == "succeeded"
+        site.order("r-2", "report")
+        assert site.end_of("r-2") == ("failed", "busy")
+        assert until(lambda: site.gate.loop.tally.decisions > before)
+        assert [state["state"] for state in site.states["r-1"]] == ["executing"]
+    finally:
+        ready.set()
+    assert site.end_of("r-1") == ("failed", "no_report")
+    assert "broker.key" in site.detail_of("r-1")
+
+
 def test_what_is_asked_for_again_comes_again(site: Site) -> None:
     """By epoch and numbers; another epoch is another file."""
     assert until(lambda: received_checkins(site.database) >= 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +17,13 @@ from PIL import Image
 from device.core import wire
 from device.core.problems import Grade
 from device.core.reasons import Reason
+from device.diagnostics import Row, signed_report
 from device.edges.certificate.enrol import Places
 from device.edges.keys.signer import Signer, verify
 from device.edges.keys.trust_files import Province as Keys
+from device.edges.machine.clock import SystemClock
 from device.gate import Gate as Program
 from device.settings import commissioned
-from device.verbs.selftest import Row, signed_report
 from provisioning.acceptance import QUESTIONS, judge, questions, read_answers
 from provisioning.common.errors import Refused
 from provisioning.places.wiring import WIRING, Door, Fitting, Kit, PowerLoss, fitted
@@ -219,7 +220,7 @@ def test_tries_that_the_province_already_has_count_too(
 
 
 def test_the_test_codes_on_paper_make_the_gate_answer_as_they_say(
-    town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Printed, read by our eye, decided by the gate that enrolled, and told in its own signed report."""
     gate, places = enrolled
@@ -242,16 +243,16 @@ def test_the_test_codes_on_paper_make_the_gate_answer_as_they_say(
     config = commissioned.load(path)
     with turning(Program(config, path)) as program:
         assert until(lambda: program.loop.tally.accepted and program.loop.tally.rejected >= 2, 30)
-    body = signed_report(config, WELL)
+    clock = SystemClock()
+    body = signed_report(config, WELL, clock)
     report = wire.read(wire.SelftestReport, body)
     assert isinstance(report, wire.SelftestReport)
     reasons = {deed.reason for deed in report.deeds if deed.what == "checkin"}
     assert Reason.UNKNOWN_ISSUER.value in reasons
     assert [deed.previous for deed in report.deeds if deed.what == "start"] == ["first"]
-    with monkeypatch.context() as patch:
-        day_later_ns = time.time_ns() + 25 * 3_600_000_000_000
-        patch.setattr("device.verbs.selftest.time.time_ns", lambda: day_later_ns)
-        later = wire.read(wire.SelftestReport, signed_report(config, WELL))
+    reading = clock.reading()
+    clock.reading = lambda: replace(reading, wall_ns=reading.wall_ns + 25 * 3_600_000_000_000)  # type: ignore[method-assign] # a day later
+    later = wire.read(wire.SelftestReport, signed_report(config, WELL, clock))
     assert isinstance(later, wire.SelftestReport)
     assert later.deeds == []
     (town.folder / "real.json").write_bytes(body)

@@ -12,9 +12,7 @@ from device import config as configuration
 from device.cli import main
 from device.core.problems import CERTIFICATE, HEAT, LIMITS, SPACE, Grade
 from device.core.types import ClockReading
-from device.edges.machine import health
 from device.edges.machine.clock import SystemClock
-from device.verbs import selftest as module
 from device.verbs.selftest import rows_of
 from device.workbench.stage import GATE_ID, Stage
 from tests.mosquitto import Authority
@@ -83,49 +81,3 @@ def test_a_row_is_graded_by_the_table_of_limits(
         found[value] = next(row.grade for row in rows_of(config) if row.part == part)
     assert found == {value: limit.grade(value) for value in found}
     assert set(found.values()) == set(Grade)
-
-
-@pytest.mark.parametrize(
-    ("times_ms", "grade"),
-    [
-        ([1.0] * 19 + [49.9], Grade.PASS),
-        ([1.0] * 19 + [50.0], Grade.WARN),
-        ([1.0] * 9 + [150.0] * 11, Grade.FAIL),
-        ([1.0] * 9 + [149.0] * 11, Grade.WARN),
-    ],
-)
-def test_a_card_is_judged_by_its_usual_and_its_worst_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times_ms: list[float], grade: Grade
-) -> None:
-    """One slow write is worth a word; a card that is slow as a rule keeps people waiting, and is not taken."""
-    left = list(times_ms)
-    monkeypatch.setattr(module, "_synced_write_ms", lambda _: left.pop())
-    config = configuration.load(Stage(tmp_path / "gate", f"folder:{tmp_path / 'nowhere'}").config_path)
-    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.0)
-    assert next(row.grade for row in rows_of(config) if row.part == "storage") is grade
-
-
-@pytest.mark.parametrize(
-    ("limits", "grade", "words"),
-    [
-        (None, Grade.WARN, "systemd"),
-        ({}, Grade.FAIL, "no service"),
-        ({"gate.service": "max", "gate-eye.service": "293601280"}, Grade.FAIL, "gate.service; cmdline.txt"),
-        ({"gate.service": "234881024", "gate-eye.service": "293601280"}, Grade.PASS, "gate.service 224 MiB at most"),
-    ],
-)
-def test_limits_of_memory_hold_or_the_row_says_what_to_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str] | None, grade: Grade, words: str
-) -> None:
-    """Raspberry Pi's kernels hold nobody to one by themselves."""
-    slice_ = tmp_path / "system.slice"
-    if limits is not None:
-        slice_.mkdir()
-    for unit, told in (limits or {}).items():
-        (slice_ / unit).mkdir()
-        (slice_ / unit / "memory.max").write_text(f"{told}\n")
-    real = health.memory_limit_bytes
-    monkeypatch.setattr(module, "SYSTEM_SLICE", slice_)
-    monkeypatch.setattr(health, "memory_limit_bytes", lambda unit: real(unit, tmp_path))
-    row = module._memory()  # noqa: SLF001 - one row of many
-    assert (row.grade, words in row.value) == (grade, True), row.value

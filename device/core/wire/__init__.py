@@ -48,6 +48,7 @@ from device.core.wire.facts import (
 from device.core.wire.freeze import body_digest, freeze_event, split_signature, with_signature
 from device.core.wire.messages import (
     BLOB_LIMIT_BYTES,
+    DETAIL_LIMIT,
     RANGES_LIMIT,
     Ack,
     Blob,
@@ -80,6 +81,7 @@ __all__ = [
     "CLAIM_PREFIX",
     "DEEDS_H",
     "DEEDS_LIMIT",
+    "DETAIL_LIMIT",
     "RANGES_LIMIT",
     "RENEWAL_PROOF",
     "SITE_KEY_INFO",

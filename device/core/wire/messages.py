@@ -39,6 +39,9 @@ RANGES_LIMIT = 1000
 BLOB_LIMIT_BYTES = 64 * 1024 * 1024
 """Four million entries of a list."""
 
+DETAIL_LIMIT = 65_536
+"""So many letters may come with the end of an order."""
+
 Range = Annotated[list[Seq], Field(min_length=2, max_length=2)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 
@@ -180,8 +183,8 @@ class CommandState(Said):
     state: CommandStatus
     time: Time
     reason: Code | None = None
-    detail: Annotated[str, Field(max_length=65_536)] | None = None
-    """What the order asked for, where it asks for something: problems found, lines of the log. Nothing of any person."""
+    detail: Annotated[str, Field(max_length=DETAIL_LIMIT)] | None = None
+    """What the order asked for, where it asks for something: problems found, lines of the log, a signed report. Nothing of any person."""
 
 
 class Ack(Heard):

@@ -76,6 +76,8 @@ class Reach:
     uplink: Drain
     ring: LogRing
     problems: Callable[[], list[str]]
+    report: Callable[[], bytes]
+    """Tries every part as far as a gate at work can, and signs what it found. Takes as long as the storage needs."""
     stop: Callable[[], None]
     wipe_at_end: Callable[[], None]
     finish: Callable[[str, Done], None]
@@ -83,9 +85,11 @@ class Reach:
 
 def make_hands(reach: Reach) -> dict[Order, Hand]:
     """A hand for every order that this gate can carry out; ``open`` only where a relay is fitted."""
+    reporting = threading.Lock()
     hands: dict[Order, Hand] = {
         Order.IDENTIFY: lambda _, args: _identify(reach, args),
         Order.SELFTEST: lambda _, args: _selftest(reach, args),
+        Order.REPORT: lambda name, args: _report(reach, reporting, name, args),
         Order.RESTART: lambda _, args: _restart(reach, args),
         Order.RESEND: lambda _, args: _resend(reach, args),
         Order.SET_DRAIN_RATE: lambda _, args: _set_drain_rate(reach, args),
@@ -126,10 +130,30 @@ def _open(reach: Reach, args: Mapping[str, Any]) -> Done:
 
 
 def _selftest(reach: Reach, args: Mapping[str, Any]) -> Done:
-    """Tell what the running gate knows of itself; trying every part would stop it."""
+    """Tell what the running gate knows of itself."""
     _only(args)
     found = reach.problems()
     return Done("problems" if found else "well", ", ".join(found) or None)
+
+
+def _report(reach: Reach, reporting: threading.Lock, name: str, args: Mapping[str, Any]) -> Done:
+    """Tell the signed report of a self-test, as an acceptance wants it. One at a time: each writes to the storage."""
+    _only(args)
+    if not reporting.acquire(blocking=False):
+        return Done("busy", failed=True)
+
+    def tell() -> None:
+        try:
+            done = Done(None, reach.report().decode())
+        except Exception as error:
+            log.exception("no report can be made")
+            done = Done("no_report", ascii(error)[:200], failed=True)
+        # Before the end is told: whoever asks again on hearing it is not refused.
+        reporting.release()
+        reach.finish(name, done)
+
+    threading.Thread(target=tell, name="report", daemon=True).start()
+    return Done(later=True)
 
 
 def _restart(reach: Reach, args: Mapping[str, Any]) -> Done:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import queue
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ class Machine:
     done: list[tuple[object, ...]] = field(default_factory=list)
     ends: queue.Queue[tuple[str, Done]] = field(default_factory=queue.Queue)
     ring: LogRing = field(default_factory=LogRing)
+    ready: threading.Event = field(default_factory=threading.Event)
 
     def show(self, sign: Sign, *, queued: bool = False) -> None:
         """``ports.Signals``."""
@@ -71,6 +73,13 @@ class Machine:
         """The uplink's cap."""
         self.done.append(("rate", per_s))
 
+    def report(self) -> bytes:
+        """A report, when the test lets it be ready."""
+        assert self.ready.wait(30)
+        if self.broken:
+            raise JournalError("no epoch")
+        return '{"gate":"cổng"}'.encode()
+
     def reach(self, config: GateConfig) -> Reach:
         """What the hands are given."""
         return Reach(
@@ -80,6 +89,7 @@ class Machine:
             self,
             self.ring,
             lambda: self.found,
+            self.report,
             stop=lambda: self.done.append(("stop",)),
             wipe_at_end=lambda: self.done.append(("wipe",)),
             finish=lambda name, done: self.ends.put((name, done)),
@@ -122,6 +132,7 @@ def test_there_is_a_hand_for_every_order_and_a_door_only_where_there_is_a_relay(
         (Order.IDENTIFY, {}),
         (Order.OPEN, {}),
         (Order.SELFTEST, {}),
+        (Order.REPORT, {}),
         (Order.RESTART, {}),
         (Order.RESEND, {"epoch": EPOCH, "first": 1, "last": 2}),
         (Order.SET_DRAIN_RATE, {"per_s": 1}),
@@ -156,6 +167,30 @@ def test_what_is_wrong_with_the_gate_is_told_by_its_codes(machine: Machine) -> N
     assert do(machine, Order.SELFTEST) == Done("well")
     machine.found = ["disk", "clock"]
     assert do(machine, Order.SELFTEST) == Done("problems", "disk, clock")
+
+
+def test_a_report_is_made_aside_one_at_a_time_and_told_when_it_is_ready(machine: Machine) -> None:
+    """The hand does not wait for it; whoever asks meanwhile is told so; after the end it can be asked for again."""
+    hand = make_hands(machine.reach(configured(Path("/nowhere"))))[Order.REPORT]
+    assert hand("o-1", {}) == Done(later=True)
+    assert hand("o-2", {}) == Done("busy", failed=True)
+    machine.ready.set()
+    assert machine.ends.get(timeout=30) == ("o-1", Done(None, '{"gate":"cổng"}'))
+    assert hand("o-3", {}) == Done(later=True)
+    assert machine.ends.get(timeout=30)[0] == "o-3"
+    assert machine.done == [], "no lamp, no door"
+
+
+def test_a_report_that_cannot_be_made_ends_its_order_and_not_the_next(machine: Machine) -> None:
+    """Whatever is in its way."""
+    hand = make_hands(machine.reach(configured(Path("/nowhere"))))[Order.REPORT]
+    machine.ready.set()
+    machine.broken = True
+    assert hand("o-1", {}) == Done(later=True)
+    assert machine.ends.get(timeout=30) == ("o-1", Done("no_report", "JournalError('no epoch')", failed=True))
+    machine.broken = False
+    assert hand("o-2", {}) == Done(later=True)
+    assert not machine.ends.get(timeout=30)[1].failed
 
 
 def test_a_restart_is_ended_by_the_next_start(machine: Machine) -> None:

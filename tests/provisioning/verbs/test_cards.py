@@ -39,6 +39,11 @@ def test_the_command_line_shows_its_plan_and_writes(
     for _ in range(2):
         assert main([*command, "--yes"]) == 0
         assert "Eject the card" in capsys.readouterr().out
+    known = home / "known_hosts"
+    known.write_text(f"{gate} ssh-ed25519 AAAA\nother ssh-ed25519 BBBB\n")
+    assert main([*command, "--yes"]) == 0
+    assert f"Forget the old SSH host key of {gate}" in capsys.readouterr().out
+    assert known.read_text() == "other ssh-ed25519 BBBB\n", "a new card makes a new key, and only of that gate"
     settings = json.loads((path / "gate" / "first-boot.json").read_text())
     public = subprocess.run(
         ["ssh-keygen", "-y", "-f", str(home / "technicians" / "lan")], check=True, capture_output=True, text=True
