@@ -129,10 +129,11 @@ class PicameraCamera:
         self._aim.judged(frame.exposure_us, frame.lens_dioptre, read=read, cause=cause)
 
     def close(self) -> None:
-        """Stop the camera and give it back. A camera that hangs may hang here too: the caller limits the time."""
+        """Stop the camera and give it back. A driver that hangs may hang here too: the caller limits the time."""
         if not self._closed:
             self._closed = True
-            self._camera.stop()
+            # Never `stop` first: that is a job in picamera2's queue. It waits for ever behind a capture that ran out of time, and where
+            # the thread that serves the queue has died. `close` ends that thread and then stops the camera itself.
             self._camera.close()
 
     # ---------------------------------------------------------------- configuration

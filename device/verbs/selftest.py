@@ -10,7 +10,9 @@ import json
 import os
 import socket
 import tempfile
+import threading
 import time
+from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from device.config import BrokerSection, GateConfig
 
 FRAME_LIMIT_S: Final = 10.0
+CAMERA_LIMIT_S: Final = 40.0
+"""A camera may take twenty seconds to start, ten to its first frame and some to be given back."""
 SHOWN_S: Final = 2.2
 """Longer than the longest answer."""
 SYNC_TIMES: Final = 20
@@ -153,6 +157,22 @@ def _decoders() -> Row:
 
 
 def _camera(config: GateConfig) -> Row:
+    """Tried in a thread of its own: a driver that never returns is a failed row, and the other parts are still tried."""
+    tried: Future[Row] = Future()
+
+    def attempt() -> None:
+        try:
+            tried.set_result(_first_frame(config))
+        except Exception as error:  # noqa: BLE001 - the top of a thread: what it raises is raised where the row is waited for
+            tried.set_exception(error)
+
+    threading.Thread(target=attempt, name="camera", daemon=True).start()
+    if not wait([tried], CAMERA_LIMIT_S).done:
+        return Row("camera", Grade.FAIL, f"{config.camera.source}: no answer in {CAMERA_LIMIT_S:g} s; switch the gate off and on again")
+    return tried.result()
+
+
+def _first_frame(config: GateConfig) -> Row:
     camera = open_camera(config.camera)
     limit = time.monotonic() + FRAME_LIMIT_S
     try:

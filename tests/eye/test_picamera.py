@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from device.eye.picamera import PicameraCamera
 from device.eye.sources import open_camera
 from tests.fakes.clock import SECOND_NS, FakeClock
 from tests.fakes.picamera2 import CONTROLS, World
+from tests.waiting import LIMIT_S
 
 SECTION = CameraSection(width_px=1280, height_px=720, fps=15, exposures_us=(1000, 8000), lens_positions_dioptre=(5.5, 4.0))
 
@@ -187,6 +189,22 @@ def test_a_camera_that_gives_no_frame_for_a_second_has_stopped(world: World) -> 
     world.hang()
     with pytest.raises(CameraStopped, match="no frame for 1 s"):
         next(camera.frames())
+
+
+def test_a_camera_that_gives_no_frame_is_given_back_all_the_same(world: World) -> None:
+    """picamera2's own stop would wait behind the capture that ran out of time, and the camera could not be opened anew."""
+    camera = opened()
+    take(camera, 1, lambda _: None)
+    world.hang()
+    with pytest.raises(CameraStopped):
+        next(camera.frames())
+    closing = threading.Thread(target=camera.close, daemon=True)
+    closing.start()
+    closing.join(LIMIT_S)
+    in_time = not closing.is_alive()
+    world.over.set()
+    assert in_time
+    assert [name for name, _ in world.log][-2:] == ["stop", "close"]
 
 
 def test_a_slow_camera_is_given_three_frames_of_time(world: World) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from device.edges.machine.clock import SystemClock
 from device.verbs import selftest as module
 from device.verbs.selftest import rows_of
 from device.workbench.stage import GATE_ID, Stage
+from tests.fakes.picamera2 import World
 from tests.mosquitto import Authority
 
 
@@ -54,6 +58,34 @@ def test_a_part_that_fails_is_a_row_and_the_others_are_still_tried(
     assert failed == {"files", "camera", "broker"}
     assert "privacy.site_key" in rows["files"]["value"]
     assert "nowhere" in rows["camera"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("fail", "said"),
+    [
+        (World.hang, "no frame for 1 s"),
+        (World.hang_for_good, "no answer in 0.2 s"),
+        (World.unplug, "picamera2 finds no camera"),
+    ],
+)
+def test_a_camera_that_hangs_is_a_failed_row_and_the_parts_after_it_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[[World], None], said: str
+) -> None:
+    """No frame comes, the driver never returns, or nothing is plugged in: whoever stands there is told, and of the lamps too."""
+    world = World(time.monotonic_ns)
+    fail(world)
+    monkeypatch.setitem(sys.modules, "libcamera", object())
+    monkeypatch.setitem(sys.modules, "picamera2", world.library())
+    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.0)
+    if world.driver_hangs:
+        monkeypatch.setattr("device.verbs.selftest.CAMERA_LIMIT_S", 0.2)
+    try:
+        rows = {row.part: row for row in rows_of(configuration.load(Stage(tmp_path / "gate", "picamera2").config_path))}
+    finally:
+        world.over.set()
+    assert rows["camera"].grade is Grade.FAIL
+    assert said in rows["camera"].value
+    assert rows["signals"].grade is Grade.PASS
 
 
 @pytest.mark.parametrize(
