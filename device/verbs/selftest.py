@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from device.core import wire
+from device.core.plain_words import VIEWS
 from device.core.problems import CERTIFICATE, HEAT, LIMITS, SPACE, SYNCED_WRITE, Grade
 from device.core.signal_rules import faults
-from device.core.types import Channel, Sign
+from device.core.types import Channel, Sign, View
 from device.core.wire import time_text
 from device.edges.broker.tls import TlsFiles
 from device.edges.keys.signer import Signer
@@ -34,7 +35,7 @@ from device.eye.camera import BadFrame, Frame
 from device.eye.ladder import make_ladder
 from device.eye.selfcheck import check as check_decoders
 from device.eye.sources import open_camera
-from device.eye.watch import sharpness
+from device.eye.watch import extreme, sharpness
 from device.settings.checks import check_files
 from device.verbs.status import read_status
 
@@ -180,7 +181,9 @@ def _first_frame(config: GateConfig) -> Row:
             if isinstance(item, Frame):
                 height, width = item.pixels.shape
                 seen = f"mean brightness {item.pixels.mean():.0f}, sharpness {sharpness(item.pixels):.0f}"
-                return Row("camera", Grade.PASS, f"{camera.source}: {width}x{height}, {seen}")
+                view = extreme(item.pixels)
+                grade, advice = (Grade.PASS, "") if view is View.OK else (Grade.WARN, f". {VIEWS[view].en}")
+                return Row("camera", grade, f"{camera.source}: {width}x{height}, {seen}{advice}")
             if time.monotonic() > limit or isinstance(item, BadFrame):
                 return Row("camera", Grade.FAIL, item.why if isinstance(item, BadFrame) else f"no frame in {FRAME_LIMIT_S:.0f} s")
     finally:
@@ -284,7 +287,7 @@ def _eye_of(status: dict[str, Any]) -> Row:
     if "eye_silent" in status["problems"]:
         return Row("camera", Grade.FAIL, f"the running gate says: {status['state']}")
     if "view" in status["problems"]:
-        return Row("camera", Grade.WARN, f"the camera's view is {status['eye']['view']}: wipe it, uncover it, set it right")
+        return Row("camera", Grade.WARN, f"{status['eye']['view']}: {VIEWS[status['eye']['view']].en}")
     return Row("camera", Grade.PASS, f"the running gate says: {status['state']}")
 
 

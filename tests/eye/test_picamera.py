@@ -214,7 +214,7 @@ def test_a_slow_camera_is_given_three_frames_of_time(world: World) -> None:
 
 
 def test_the_same_frame_for_two_seconds_is_a_camera_that_stopped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stack that hands out an old buffer again and again; a living sensor has noise, and in the dark none is seen."""
+    """A stack that hands out an old buffer again and again; a living sensor has noise, of which night and sun show nothing."""
     clock = FakeClock(SECOND_NS)
     monkeypatch.setattr(time, "clock_gettime_ns", lambda _: clock.now_ns)
     world.picture = np.full((720, 1280), 90, np.uint8)
@@ -233,8 +233,16 @@ def test_the_same_frame_for_two_seconds_is_a_camera_that_stopped(world: World, m
     assert until(5, flicker) == 50
     with pytest.raises(CameraStopped, match="again and again for 2 s"):
         until(5, lambda _: None)
-    world.picture[:] = 3
+    for level in (3, 235, 255):
+        world.picture[:] = level
+        assert until(5, lambda _: None) == 50
+    # The sun beside a lens hood: only where one of them ends there is noise, in too few pixels to tell.
+    world.picture[:, :400] = 16
+    world.picture[:400, 400:404] = 120
     assert until(5, lambda _: None) == 50
+    world.picture[:, 400:440] = 120
+    with pytest.raises(CameraStopped, match="again and again for 2 s"):
+        until(5, lambda _: None)
 
 
 def test_a_banded_code_makes_the_camera_stay_at_the_long_exposure(world: World) -> None:

@@ -13,8 +13,9 @@ from PIL import Image
 
 from device import config as configuration
 from device.cli import main
+from device.core.plain_words import VIEWS
 from device.core.problems import CERTIFICATE, HEAT, LIMITS, SPACE, Grade
-from device.core.types import ClockReading
+from device.core.types import ClockReading, View
 from device.edges.machine.clock import SystemClock
 from device.verbs import selftest as module
 from device.verbs.selftest import rows_of
@@ -43,6 +44,18 @@ def test_the_selftest_tries_every_part(tmp_path: Path, capsys: pytest.CaptureFix
     assert rows["camera"]["value"] == "folder: 320x240, mean brightness 100, sharpness 0"
     assert "zbar" in rows["decoders"]["value"]
     assert all(row["value"] for row in rows.values())
+
+
+@pytest.mark.parametrize(("level", "view"), [(255, View.BRIGHT), (235, View.BRIGHT), (5, View.DARK)])
+def test_a_camera_that_sees_nothing_but_light_or_dark_is_a_warning_that_says_so(tmp_path: Path, level: int, view: View) -> None:
+    """The camera works: whoever stands there is told of the sun, not of a cable."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    Image.new("L", (320, 240), level).save(frames / "even.png")
+    config = configuration.load(Stage(tmp_path / "gate", f"folder:{frames}").config_path)
+    row = next(row for row in rows_of(config) if row.part == "camera")
+    assert row.grade is Grade.WARN
+    assert VIEWS[view].en in row.value
 
 
 def test_a_part_that_fails_is_a_row_and_the_others_are_still_tried(
