@@ -105,11 +105,12 @@ def test_a_format_without_a_luma_plane_is_refused(world: World) -> None:
     assert said(world, "close") == [None]
 
 
-def test_exposures_alternate_frame_by_frame_and_each_frame_says_what_it_had(world: World) -> None:
+def test_exposures_take_turns_and_each_frame_says_what_it_had(world: World) -> None:
     """A short one for cards, a long one for screens."""
-    lights = take(opened(), 5, lambda frame: frame.exposure_us)
-    assert lights == [1000, 8000, 1000, 8000, 1000]
-    assert len(world.released) == 5
+    lights = take(opened(), 40, lambda frame: frame.exposure_us)
+    assert 18 <= lights.count(1000) <= 22
+    assert lights.count(8000) == 40 - lights.count(1000)
+    assert len(world.released) == 40
 
 
 @pytest.mark.usefixtures("world")
@@ -246,7 +247,7 @@ def test_the_same_frame_for_two_seconds_is_a_camera_that_stopped(world: World, m
 
 
 def test_a_banded_code_makes_the_camera_stay_at_the_long_exposure(world: World) -> None:
-    """For a while, but for one frame in four."""
+    """For a while, three frames in four."""
     camera = opened()
     items = camera.frames()
     for _ in range(3):
@@ -259,7 +260,7 @@ def test_a_banded_code_makes_the_camera_stay_at_the_long_exposure(world: World) 
     for _ in range(16):
         next(items)
     asked = [controls["ExposureTime"] for controls in said(world, "controls")[1:] if "ExposureTime" in controls][before:]
-    assert asked.count(8000) >= 12
+    assert asked.count(8000) >= 11
 
 
 def test_no_camera_is_camera_missing(world: World) -> None:
