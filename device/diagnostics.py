@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from device.core import wire
+from device.core.plain_words import VIEWS
 from device.core.problems import CERTIFICATE, HEAT, LIMITS, SPACE, SYNCED_WRITE, Grade
 from device.core.types import Channel
 from device.core.wire import time_text
@@ -226,7 +227,7 @@ def eye_of(status: Mapping[str, Any]) -> Row:
     if "eye_silent" in status["problems"]:
         return Row("camera", Grade.FAIL, f"the running gate says: {status['state']}")
     if "view" in status["problems"]:
-        return Row("camera", Grade.WARN, f"the camera's view is {status['eye']['view']}: wipe it, uncover it, set it right")
+        return Row("camera", Grade.WARN, f"{status['eye']['view']}: {VIEWS[status['eye']['view']].en}")
     return Row("camera", Grade.PASS, f"the running gate says: {status['state']}")
 
 

@@ -1,4 +1,7 @@
-"""Kinds of code, assurances and warnings in the words of people, Vietnamese and English. Codes are stable, words may be improved."""
+"""Kinds of code, assurances, warnings and a camera's views in the words of people, Vietnamese and English.
+
+Codes are stable, words may be improved.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from device.core.credentials import plausibility
 from device.core.policy import WARN_CLOCK_UNKNOWN, WARN_EARLY, WARN_LATE, WARN_PASSBACK, WARN_PASSBACK_BLIND
 from device.core.reasons import Sentence
 from device.core.rules import ListUse, Standing
-from device.core.types import Assurance, Kind
+from device.core.types import Assurance, Kind, View
 
 KINDS: Final[dict[str, Sentence]] = {
     Kind.CITIZEN_CARD: Sentence("Thẻ căn cước", "Citizen card"),
@@ -33,6 +36,26 @@ ASSURANCES: Final[dict[str, Sentence]] = {
     Assurance.LISTED: Sentence("danh tính tự khai và có trong danh sách", "the identity is declared and listed"),
     Assurance.SIGNED: Sentence("mã có chữ ký đúng", "the code's signature is good"),
     Assurance.SIGNED_LIVE: Sentence("mã có chữ ký đúng và vừa được tạo", "the code's signature is good and was made just now"),
+}
+
+VIEWS: Final[dict[str, Sentence]] = {
+    View.OK: Sentence("Camera nhìn rõ tấm đặt thẻ.", "The camera sees its plate."),
+    View.DARK: Sentence(
+        "Camera bị tối: bật đèn, hoặc bỏ vật che ống kính.", "It is too dark for the camera: switch the light on, uncover the lens."
+    ),
+    View.BRIGHT: Sentence(
+        "Camera bị chói, ảnh trắng xóa: che nắng, quay camera hoặc đèn đi hướng khác.",
+        "The camera is dazzled and sees only white: shade it from the sun, turn it or the light away.",
+    ),
+    View.COVERED: Sentence("Camera bị che: bỏ vật che ống kính.", "The camera is covered: uncover the lens."),
+    View.BLURRED: Sentence(
+        "Ảnh của camera bị mờ: lau kính, chỉnh lại nét.", "The camera's picture is blurred: wipe the glass, focus again."
+    ),
+    View.MOVED: Sentence("Camera bị lệch khỏi vị trí: chỉnh lại.", "The camera has moved: set it right."),
+    View.MISSING: Sentence(
+        "Không thấy mã tham chiếu: dán lại mã, lau kính, chỉnh lại camera.",
+        "The reference code is not seen: stick it on again, wipe the glass, set the camera right.",
+    ),
 }
 
 _LISTS: Final = {

@@ -63,8 +63,8 @@ ADVICE: Final = {
     ),
     Problem.VIEW: Advice(
         Severity.DEGRADED,
-        "Camera không nhìn thấy tấm đặt thẻ: bị che, tối, bẩn, mờ hoặc lệch (xem `eye.view`); lau kính, bỏ vật che, chỉnh lại camera.",
-        "The camera does not see its plate: covered, dark, dirty, blurred or moved (`eye.view`). Wipe it, uncover it, set it right.",
+        "Camera không thấy tấm đặt thẻ: bị che, tối, chói, bẩn, mờ, lệch (xem `eye.view`); lau kính, bỏ vật che, che nắng, chỉnh lại.",
+        "The camera does not see its plate: covered, dark, dazzled, dirty, blurred, moved (`eye.view`). Wipe, uncover, shade, set right.",
     ),
     Problem.STORAGE: Advice(
         Severity.DEGRADED,

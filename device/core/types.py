@@ -134,6 +134,7 @@ class View(StrEnum):
 
     OK = "ok"
     DARK = "dark"
+    BRIGHT = "bright"
     COVERED = "covered"
     BLURRED = "blurred"
     MOVED = "moved"

@@ -2,10 +2,14 @@
 
 Cards want a short exposure with added light, screens a whole period of theirs;
 a lens sees sharply only a few centimetres of depth. Nobody knows what comes
-next, so the exposures alternate frame by frame and the lens moves between its
-positions. What was seen of the last frames then says which of them to favour
-for a while: never for ever, and one frame in four stays as it was, so that a
-telephone after a card is not missed. Pure: no clock, no camera.
+next, so the exposures take turns and the lens moves between its positions.
+What was seen of the last frames then says which of them to favour for a while:
+never for ever, and one frame of each two keeps its turn whatever was seen, so
+that a telephone after a card is not missed.
+
+The turns follow the frame's number alone, and repeat no pattern: an eye that
+looks at every second or every fourth frame meets each exposure too. Pure: no
+clock, no camera.
 """
 
 from __future__ import annotations
@@ -21,8 +25,8 @@ FRAMES_PER_FOCUS: Final = 12
 FAVOURED_FRAMES: Final = 24
 """A second and a half at 15 frames a second: as long as one person takes."""
 
-KEPT_OPEN: Final = 4
-"""One frame in so many keeps its turn whatever is favoured."""
+PAIRS_KEPT: Final = 3
+"""So many pairs of frames keep the same one of the two open; then it may be the other. By search: the least wait at any stride."""
 
 
 _Number = TypeVar("_Number", int, float)
@@ -61,11 +65,16 @@ class Aim:
             self._lens = lens, self._number + FAVOURED_FRAMES
 
     def _next_exposure(self) -> int | None:
-        if len(self._exposures) < 2:  # noqa: PLR2004 - one is no choice
+        """In each 2n frames of n exposures each has one that nothing takes from it, and without favour two."""
+        choices = len(self._exposures)
+        if choices < 2:  # noqa: PLR2004 - one is no choice
             return None
-        if self._exposure is not None and self._number <= self._exposure[1] and self._number % KEPT_OPEN:
+        pair, place = divmod(self._number, 2)
+        turn = pair + _digit_sum(pair // (2 * choices), choices)
+        kept = place == _digit_sum(pair // PAIRS_KEPT, 2) % 2
+        if not kept and self._exposure is not None and self._number <= self._exposure[1]:
             return self._exposure[0]
-        return self._exposures[self._number % len(self._exposures)]
+        return self._exposures[(turn if kept else turn + 1) % choices]
 
     def _next_lens(self) -> float | None:
         if len(self._lenses) < 2:  # noqa: PLR2004 - one is no choice
@@ -80,6 +89,15 @@ class Aim:
             return None
         at = self._lenses.index(_nearest(self._lenses, lens_dioptre) or self._lenses[0])
         return self._lenses[(at + 1) % len(self._lenses)]
+
+
+def _digit_sum(number: int, base: int) -> int:
+    """Modulo the base it is the Thue-Morse sequence: each value as often as the others, and no period."""
+    total = 0
+    while number:
+        number, digit = divmod(number, base)
+        total += digit
+    return total
 
 
 def _nearest(choices: Sequence[_Number], value: float | None) -> _Number | None:

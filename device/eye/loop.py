@@ -269,7 +269,7 @@ class EyeLoop:
         counts.empty += not read and not unread and explained is None
         if read or explained is not None:
             camera.judged(frame, read=read, cause=explained.cause if explained else None)
-        counts.view = self._watched.see(frame.pixels, now_ns)
+        counts.view = self._watched.see(frame.pixels, now_ns, frame.exposure_us)
 
     def _explain(self, frame: Frame, unread: tuple[Unread, ...]) -> Explained | None:
         """Tell the gate of a code in view that could not be read, a few times a second."""

@@ -41,7 +41,11 @@ SAMPLE_STEP: Final = 8
 """Every eighth pixel of every eighth row is enough to see that."""
 
 BLACK_LEVEL: Final = 24
-"""Below this a picture may be the same as the one before: the sensor's noise is cut off."""
+WHITE_LEVEL: Final = 230
+"""Below and from here on the sensor's noise is cut off; white is 235 where libcamera gives limited range, else 255."""
+
+LEAST_NOISY: Final = 64
+"""With fewer pixels between the two a picture may be the same as the one before: night, or the sun."""
 
 SENSOR_BITS: Final = 10
 """Bit depth of the sensor mode: the fast modes of the Pi's sensors have 10."""
@@ -129,10 +133,11 @@ class PicameraCamera:
         self._aim.judged(frame.exposure_us, frame.lens_dioptre, read=read, cause=cause)
 
     def close(self) -> None:
-        """Stop the camera and give it back. A camera that hangs may hang here too: the caller limits the time."""
+        """Stop the camera and give it back. A driver that hangs may hang here too: the caller limits the time."""
         if not self._closed:
             self._closed = True
-            self._camera.stop()
+            # Never `stop` first: that is a job in picamera2's queue. It waits for ever behind a capture that ran out of time, and where
+            # the thread that serves the queue has died. `close` ends that thread and then stops the camera itself.
             self._camera.close()
 
     # ---------------------------------------------------------------- configuration
@@ -220,11 +225,12 @@ class PicameraCamera:
         )
 
     def _heed_repeats(self) -> None:
-        """A living sensor never gives the same picture twice, for it has noise; only a black one may. Raises CameraStopped."""
+        """A living sensor never gives the same picture twice, for it has noise; only a black or a white one may. Raises CameraStopped."""
         now_ns = self._timer.now_ns()
         sample = self._luma[::SAMPLE_STEP, ::SAMPLE_STEP]
         print_ = zlib.crc32(sample.tobytes())
-        if print_ != self._print or int(sample.max(initial=0)) < BLACK_LEVEL:
+        noisy = np.count_nonzero((sample >= BLACK_LEVEL) & (sample < WHITE_LEVEL))
+        if print_ != self._print or noisy < LEAST_NOISY:
             self._print, self._print_ns = print_, now_ns
         elif now_ns - self._print_ns > REPEATS_NS:
             raise CameraStopped(f"the same frame again and again for {REPEATS_NS / SECOND_NS:g} s")

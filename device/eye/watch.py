@@ -1,4 +1,4 @@
-"""Whether the camera still sees what it was put up to see: uncovered, lit, sharp and unmoved.
+"""Whether the camera still sees what it was put up to see: uncovered, well lit, sharp and unmoved.
 
 Looked at once a second, at the price of a thumbnail. Where a reference code is
 stuck to the plate it is the best witness, for it can be read only by a camera
@@ -25,6 +25,16 @@ CLEAR_NS: Final = 2_000_000_000
 
 DARK_LEVEL: Final = 20
 """A view of which hardly anything is brighter is dark."""
+
+BRIGHT_LEVEL: Final = 230
+BRIGHT_SHARE: Final = 0.9
+"""A view so much of which is so bright is that of the sun: white is 235 where the camera gives limited range."""
+
+SAME_EXPOSURE: Final = 1.25
+"""Exposures are the same within this factor: a camera reports what it really did."""
+
+MOST_POSTPONED: Final = 24
+"""So many frames a look may wait for another exposure: each has had its turn by then."""
 
 FLAT_SPREAD: Final = 8
 """A view whose brightest and darkest parts are no further apart is that of a hand, a bag or a coat of paint."""
@@ -77,6 +87,8 @@ class Watch:
         self._before: Luma | None = None
         self._sharpness: float | None = None
         self._spell: _Spell | None = None
+        self._exposures: tuple[int, int] | None = None
+        self._postponed = 0
 
     @property
     def due_ns(self) -> int:
@@ -91,14 +103,32 @@ class Watch:
         limit = REFERENCE_MOVED * max(self._home.width, self._home.height, 1)
         self._strayed = abs(box.left - self._home.left) > limit or abs(box.top - self._home.top) > limit
 
-    def see(self, pixels: Luma, now_ns: int) -> View:
-        """Look, if it is time to, and say how the view is."""
+    def see(self, pixels: Luma, now_ns: int, exposure_us: int | None = None) -> View:
+        """Look, if it is time to, and say how the view is. ``exposure_us`` is what the frame had, None where that is not known.
+
+        Where exposures take turns, a view is too bright only if the shortest
+        shows nothing, and too dark only if the longest does not.
+        """
+        if exposure_us is not None:
+            shortest, longest = self._exposures or (exposure_us, exposure_us)
+            self._exposures = min(shortest, exposure_us), max(longest, exposure_us)
         if now_ns >= self.due_ns:
+            seen = extreme(pixels)
+            if self._postponed < MOST_POSTPONED and self._may_show_more(seen, exposure_us):
+                self._postponed += 1
+                return self.view
             if self._reference_ns is None:
                 self._reference_ns = now_ns
-            self._looked_ns = now_ns
-            self._follow(self._judge(pixels, now_ns), now_ns)
+            self._looked_ns, self._postponed = now_ns, 0
+            self._follow(self._judge(pixels, now_ns) if seen is View.OK else seen, now_ns)
         return self.view
+
+    def _may_show_more(self, seen: View, exposure_us: int | None) -> bool:
+        """Whether a frame of another exposure may show something."""
+        if self._exposures is None or exposure_us is None or seen is View.OK:
+            return False
+        shortest, longest = self._exposures
+        return exposure_us > SAME_EXPOSURE * shortest if seen is View.BRIGHT else exposure_us * SAME_EXPOSURE < longest
 
     def _follow(self, seen: View, now_ns: int) -> None:
         """Alarm after half a minute of the same, clear after two seconds of none."""
@@ -114,8 +144,6 @@ class Watch:
         dim, bright = (float(level) for level in np.percentile(thumb, (_DIM, _BRIGHT)))
         still = self._before is not None and self._before.shape == thumb.shape and _changed(self._before, thumb) <= STILL_SHARE
         self._before = thumb
-        if bright < DARK_LEVEL:
-            return View.DARK
         if bright - dim < FLAT_SPREAD:
             return View.COVERED
         if self._with_reference:
@@ -141,6 +169,14 @@ class Watch:
         self._background += np.float32(LEARN) * (thumb - self._background)
         self._sharpness += LEARN * (sharp - self._sharpness)
         return View.OK
+
+
+def extreme(pixels: Luma) -> View:
+    """Whether a picture is so dark or so bright that nothing can be seen in it; ``ok`` where it is neither."""
+    thumb = thumbnail(pixels)
+    if float(np.percentile(thumb, _BRIGHT)) < DARK_LEVEL:
+        return View.DARK
+    return View.BRIGHT if float((thumb >= BRIGHT_LEVEL).mean()) >= BRIGHT_SHARE else View.OK
 
 
 def _changed(one: Luma, other: Luma) -> float:

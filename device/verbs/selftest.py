@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
+from concurrent.futures import Future, wait
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from device import diagnostics
+from device.core.plain_words import VIEWS
 from device.core.problems import Grade
 from device.core.signal_rules import faults
-from device.core.types import Sign
+from device.core.types import Sign, View
 from device.diagnostics import Part, Row
 from device.edges.broker.tls import TlsFiles
 from device.edges.machine.clock import SystemClock
@@ -24,7 +27,7 @@ from device.eye.camera import BadFrame, Frame
 from device.eye.ladder import make_ladder
 from device.eye.selfcheck import check as check_decoders
 from device.eye.sources import open_camera
-from device.eye.watch import sharpness
+from device.eye.watch import extreme, sharpness
 from device.verbs.status import read_status
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from device.config import BrokerSection, GateConfig
 
 FRAME_LIMIT_S: Final = 10.0
+CAMERA_LIMIT_S: Final = 40.0
+"""A camera may take twenty seconds to start, ten to its first frame and some to be given back."""
 SHOWN_S: Final = 2.2
 """Longer than the longest answer."""
 CONNECT_LIMIT_S: Final = 10.0
@@ -85,6 +90,22 @@ def _decoders() -> Row:
 
 
 def _camera(config: GateConfig) -> Row:
+    """Tried in a thread of its own: a driver that never returns is a failed row, and the other parts are still tried."""
+    tried: Future[Row] = Future()
+
+    def attempt() -> None:
+        try:
+            tried.set_result(_first_frame(config))
+        except Exception as error:  # noqa: BLE001 - the top of a thread: what it raises is raised where the row is waited for
+            tried.set_exception(error)
+
+    threading.Thread(target=attempt, name="camera", daemon=True).start()
+    if not wait([tried], CAMERA_LIMIT_S).done:
+        return Row("camera", Grade.FAIL, f"{config.camera.source}: no answer in {CAMERA_LIMIT_S:g} s; switch the gate off and on again")
+    return tried.result()
+
+
+def _first_frame(config: GateConfig) -> Row:
     camera = open_camera(config.camera)
     limit = time.monotonic() + FRAME_LIMIT_S
     try:
@@ -92,7 +113,9 @@ def _camera(config: GateConfig) -> Row:
             if isinstance(item, Frame):
                 height, width = item.pixels.shape
                 seen = f"mean brightness {item.pixels.mean():.0f}, sharpness {sharpness(item.pixels):.0f}"
-                return Row("camera", Grade.PASS, f"{camera.source}: {width}x{height}, {seen}")
+                view = extreme(item.pixels)
+                grade, advice = (Grade.PASS, "") if view is View.OK else (Grade.WARN, f". {VIEWS[view].en}")
+                return Row("camera", grade, f"{camera.source}: {width}x{height}, {seen}{advice}")
             if time.monotonic() > limit or isinstance(item, BadFrame):
                 return Row("camera", Grade.FAIL, item.why if isinstance(item, BadFrame) else f"no frame in {FRAME_LIMIT_S:.0f} s")
     finally:

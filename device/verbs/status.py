@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from device.condition import STATUS_FILE
+from device.core.plain_words import VIEWS
 from device.core.problems import ADVICE, Problem
 from device.errors import NotRunning
 
@@ -53,7 +54,8 @@ def _drawn(status: dict[str, Any]) -> str:
         figures = ", ".join(f"{key} {_short(value)}" for key, value in status[part].items() if value not in _NOTHING)
         lines.append(f"  {part:10} {figures}")
     for code in status["problems"]:
-        advice = ADVICE[Problem(code)]
+        # Of the view it is known what is wrong with it; the advice for the code has to name everything.
+        advice = VIEWS[status["eye"]["view"]] if code == Problem.VIEW else ADVICE[Problem(code)]
         lines.append(f"  ! {advice.vi} · {advice.en}")
     if not status["problems"]:
         lines.append("  Cổng hoạt động tốt. · The gate is well.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -230,6 +231,20 @@ def test_a_code_that_cannot_be_read_is_a_glimpse() -> None:
     assert bench.tape.messages(Glimpse) == [told, told.model_copy(update={"frame": 3, "taken_ns": 79})]
     assert (loop.counts.read, loop.counts.empty) == (0, 0)
     assert bench.reels[0].judgements == [(False, Cause.UNREADABLE), (False, Cause.UNREADABLE)]
+
+
+def test_the_sun_in_the_lens_is_told_as_a_view_and_is_no_camera_that_stopped() -> None:
+    """The same white frame for a minute; the short exposure alone says so where the long one is always white."""
+    bench = Bench(waits=100_000)
+    white, room = np.full((480, 640), 235, np.uint8), np.add.outer(np.arange(480) % 200, np.arange(640) % 20).astype(np.uint8)
+    script: list[Item | float | Exception] = []
+    for number in range(600):
+        short = number % 2 == 0
+        script += [0.2, replace(shot(white if number < 300 or not short else room), exposure_us=1_000 if short else 8_000)]
+    bench.run(script)
+    views = [message.view for message in bench.tape.messages(Beat) if isinstance(message, Beat)]
+    assert [view for view, _ in itertools.groupby(views)] == [View.OK, View.BRIGHT, View.OK]
+    assert [trouble.code for trouble in bench.tape.messages(Trouble) if isinstance(trouble, Trouble)] == ["source_ended"]
 
 
 def test_the_reference_code_is_nobodys_and_tells_how_the_camera_sees() -> None:

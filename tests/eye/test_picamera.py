@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from device.eye.picamera import PicameraCamera
 from device.eye.sources import open_camera
 from tests.fakes.clock import SECOND_NS, FakeClock
 from tests.fakes.picamera2 import CONTROLS, World
+from tests.waiting import LIMIT_S
 
 SECTION = CameraSection(width_px=1280, height_px=720, fps=15, exposures_us=(1000, 8000), lens_positions_dioptre=(5.5, 4.0))
 
@@ -103,11 +105,12 @@ def test_a_format_without_a_luma_plane_is_refused(world: World) -> None:
     assert said(world, "close") == [None]
 
 
-def test_exposures_alternate_frame_by_frame_and_each_frame_says_what_it_had(world: World) -> None:
+def test_exposures_take_turns_and_each_frame_says_what_it_had(world: World) -> None:
     """A short one for cards, a long one for screens."""
-    lights = take(opened(), 5, lambda frame: frame.exposure_us)
-    assert lights == [1000, 8000, 1000, 8000, 1000]
-    assert len(world.released) == 5
+    lights = take(opened(), 40, lambda frame: frame.exposure_us)
+    assert 18 <= lights.count(1000) <= 22
+    assert lights.count(8000) == 40 - lights.count(1000)
+    assert len(world.released) == 40
 
 
 @pytest.mark.usefixtures("world")
@@ -189,6 +192,22 @@ def test_a_camera_that_gives_no_frame_for_a_second_has_stopped(world: World) -> 
         next(camera.frames())
 
 
+def test_a_camera_that_gives_no_frame_is_given_back_all_the_same(world: World) -> None:
+    """picamera2's own stop would wait behind the capture that ran out of time, and the camera could not be opened anew."""
+    camera = opened()
+    take(camera, 1, lambda _: None)
+    world.hang()
+    with pytest.raises(CameraStopped):
+        next(camera.frames())
+    closing = threading.Thread(target=camera.close, daemon=True)
+    closing.start()
+    closing.join(LIMIT_S)
+    in_time = not closing.is_alive()
+    world.over.set()
+    assert in_time
+    assert [name for name, _ in world.log][-2:] == ["stop", "close"]
+
+
 def test_a_slow_camera_is_given_three_frames_of_time(world: World) -> None:
     """At one frame in two seconds a second of silence means nothing."""
     take(opened(CameraSection(fps=0.5)), 1, lambda _: None)
@@ -196,7 +215,7 @@ def test_a_slow_camera_is_given_three_frames_of_time(world: World) -> None:
 
 
 def test_the_same_frame_for_two_seconds_is_a_camera_that_stopped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stack that hands out an old buffer again and again; a living sensor has noise, and in the dark none is seen."""
+    """A stack that hands out an old buffer again and again; a living sensor has noise, of which night and sun show nothing."""
     clock = FakeClock(SECOND_NS)
     monkeypatch.setattr(time, "clock_gettime_ns", lambda _: clock.now_ns)
     world.picture = np.full((720, 1280), 90, np.uint8)
@@ -215,12 +234,20 @@ def test_the_same_frame_for_two_seconds_is_a_camera_that_stopped(world: World, m
     assert until(5, flicker) == 50
     with pytest.raises(CameraStopped, match="again and again for 2 s"):
         until(5, lambda _: None)
-    world.picture[:] = 3
+    for level in (3, 235, 255):
+        world.picture[:] = level
+        assert until(5, lambda _: None) == 50
+    # The sun beside a lens hood: only where one of them ends there is noise, in too few pixels to tell.
+    world.picture[:, :400] = 16
+    world.picture[:400, 400:404] = 120
     assert until(5, lambda _: None) == 50
+    world.picture[:, 400:440] = 120
+    with pytest.raises(CameraStopped, match="again and again for 2 s"):
+        until(5, lambda _: None)
 
 
 def test_a_banded_code_makes_the_camera_stay_at_the_long_exposure(world: World) -> None:
-    """For a while, but for one frame in four."""
+    """For a while, three frames in four."""
     camera = opened()
     items = camera.frames()
     for _ in range(3):
@@ -233,7 +260,7 @@ def test_a_banded_code_makes_the_camera_stay_at_the_long_exposure(world: World) 
     for _ in range(16):
         next(items)
     asked = [controls["ExposureTime"] for controls in said(world, "controls")[1:] if "ExposureTime" in controls][before:]
-    assert asked.count(8000) >= 12
+    assert asked.count(8000) >= 11
 
 
 def test_no_camera_is_camera_missing(world: World) -> None:

@@ -46,6 +46,7 @@ def views(watch: Watch, pictures: Callable[[int], Luma], seconds: int, start: in
 
 WRONG = {
     View.DARK: np.full_like(ROOM, 4),
+    View.BRIGHT: np.full_like(ROOM, 240),
     View.COVERED: np.full_like(ROOM, 120),
     View.BLURRED: blurred(ROOM),
     View.MOVED: OTHER,
@@ -61,6 +62,47 @@ def test_a_view_that_goes_wrong_is_named_after_half_a_minute_and_forgotten_when_
     assert said.count(View.OK) in {30, 31, 32}
     assert set(said[-20:]) == {wrong}
     assert views(watch, lambda _: ROOM, 6, 120)[-1] is View.OK
+
+
+@pytest.mark.parametrize("white", [235, 255])
+def test_the_sun_is_bright_wherever_white_is_cut_off(white: int) -> None:
+    """Without any noise, and with the rim of the lens still black."""
+    sun = np.full_like(ROOM, white)
+    sun[:10], sun[:, :10] = 16, 16
+    watch = Watch()
+    for second in range(40):
+        watch.see(sun, second * SECOND_NS)
+    assert watch.view is View.BRIGHT
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "view"),
+    [
+        (ROOM, WRONG[View.BRIGHT], View.OK),
+        (WRONG[View.DARK], ROOM, View.OK),
+        (WRONG[View.BRIGHT], WRONG[View.BRIGHT], View.BRIGHT),
+        (WRONG[View.DARK], WRONG[View.DARK], View.DARK),
+    ],
+)
+@pytest.mark.parametrize("fps", [7, 10, 15])
+def test_a_view_is_too_bright_or_too_dark_only_in_every_exposure(short: Luma, long: Luma, view: View, fps: int) -> None:
+    """Whichever of them is due at the full second: white at 8 ms is no sun while cards are read at 1 ms."""
+    watch = Watch()
+    said = []
+    for number in range(60 * fps):
+        pixels, exposure_us = (short, 998) if number % 2 else (long, 7_985)
+        said.append(watch.see(noisy(pixels, number % 3), number * SECOND_NS // fps, exposure_us))
+    assert said[-1] is view
+    assert {View.OK, view} == set(said)
+
+
+def test_an_exposure_that_never_comes_again_is_not_waited_for() -> None:
+    """A camera's first frame may have one of its own."""
+    watch = Watch()
+    watch.see(WRONG[View.BRIGHT], 0, 9)
+    for number in range(60 * 15):
+        watch.see(WRONG[View.BRIGHT], number * SECOND_NS // 15, 1_000)
+    assert watch.view is View.BRIGHT
 
 
 def test_people_in_the_way_are_no_alarm() -> None:

@@ -3,13 +3,15 @@
 Modelled on picamera2 0.3.38 as its source reads: ``configure`` adjusts what
 was asked for, controls that the camera does not have raise, ``pre_callback``
 runs for each completed frame before it is handed out, a request must be
-released once. The real library runs in the laboratory, against libcamera's
+released once, a capture that ran out of time stays in the queue and ``stop``
+waits for ever behind it, which ``close`` does not. The real library runs in the laboratory, against libcamera's
 virtual camera.
 """
 
 from __future__ import annotations
 
 import mmap
+import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -86,6 +88,9 @@ class World:
         self.start_fails = False
         self.stuck = False
         self.hangs = False
+        self.driver_hangs = False
+        self.over = threading.Event()
+        """Ends what waits for ever, so that a test leaves no thread behind."""
         self.unseen = 0
         self.metadata: dict[str, object] = {}
         self.log: list[tuple[str, object]] = []
@@ -98,6 +103,10 @@ class World:
     def hang(self) -> None:
         """The running camera gives no further frame."""
         self.hangs = True
+
+    def hang_for_good(self) -> None:
+        """The same, and the camera is not given back either: a driver that never returns."""
+        self.hangs = self.driver_hangs = True
 
     def library(self) -> object:
         """What ``import picamera2`` gives."""
@@ -126,6 +135,7 @@ class Picamera2:
         self._world = world
         self._configuration: dict[str, Any] | None = None
         self._running = False
+        self._waiting = 0
         self._applied: dict[str, object] = {}
         self.pre_callback: Callable[[object], None] | None = None
 
@@ -174,9 +184,12 @@ class Picamera2:
         if not self._running:
             raise RuntimeError("Camera was not started")
         if self._world.hangs:
+            self._waiting += 1
             raise TimeoutError
-        for _ in range(self._world.unseen):
+        # A capture that ran out of time is still served, before this one; nobody has what it got.
+        for _ in range(self._world.unseen + self._waiting):
             self._complete()
+        self._waiting = 0
         metadata = self._complete()
         self._world.log.append(("waited", wait))
         request = Request(self._buffer(), metadata)
@@ -203,10 +216,20 @@ class Picamera2:
         return np.concatenate([rows.reshape(-1), np.full(rows.size // 2 + 4096, 128, np.uint8)])
 
     def stop(self) -> None:
-        """No more frames."""
-        self._running = False
-        self._world.log.append(("stop", None))
+        """No more frames. It is a job of the queue: where the first is never served, it waits for ever."""
+        if self._running:
+            if self._waiting and self._world.hangs:
+                self._world.over.wait()
+            self._stop()
 
     def close(self) -> None:
-        """Give the camera back."""
+        """Give the camera back: ends the thread that serves the queue, and then stops without it."""
+        if self._world.driver_hangs:
+            self._world.over.wait()
+        if self._running:
+            self._stop()
         self._world.log.append(("close", None))
+
+    def _stop(self) -> None:
+        self._running = False
+        self._world.log.append(("stop", None))

@@ -117,7 +117,7 @@ def test_a_view_that_is_wrong_is_a_problem_and_stands_in_status_and_health(tmp_p
     """As the eye's beats say it, and no longer when they do not."""
     stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"), 1)
     with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
-        for view in (CameraView.MOVED, CameraView.OK):
+        for view in (CameraView.MOVED, CameraView.BRIGHT, CameraView.OK):
             gate.loop.beat = Beat(frames=9, skipped=0, empty=9, read=0, taken_ns=0, cpu_ms=1, refused=4, view=view)
             assert ("view" in gate.condition.problems()) is (view is not CameraView.OK)
             health = gate.condition.health()

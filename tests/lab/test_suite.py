@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import pytest
 
+from device.eye.loop import CLOSING_LIMIT_S
 from device.workbench import people
 from device.workbench.scenes import Pose, scene
 from provisioning.package.build import source
@@ -85,3 +86,19 @@ def test_a_card_before_real_libcamera_lights_a_lamp_and_reaches_the_province(ins
     print(found)  # noqa: T201 - the figures for the record
     assert found["answers"] == found["received"] == CARDS + 1
     assert len(found["lamp_ms"]) == CARDS
+
+
+def test_a_camera_whose_frames_cease_is_given_back_by_real_picamera2(installed: Folder, tmp_path: Path) -> None:
+    """However they cease; picamera2's own stop, on which nothing here may rely, still waits for ever."""
+    tree = {source().root / name: f"/lab/{name}" for name in ("device", "provisioning")}
+    room = installed.copy(tmp_path / "copy", {TESTS: "/lab/tests", **tree})
+    shim = "LD_PRELOAD=/usr/local/lib/gate-lab/dmaheap_shim.so LAB_PICTURE=/tmp/picture"
+    command = f"cd /lab && {shim} exec /opt/gate/current/bin/python -m tests.lab.given_back"
+    environment = {"PYTHONPATH": "/lab:/usr/local/lib/gate-lab", "LIBCAMERA_LOG_LEVELS": "*:WARN"}
+    found = json.loads(room.run(["sh", "-c", command], environment=environment).stdout.splitlines()[-1])
+    print(found)  # noqa: T201 - the figures for the record
+    for how in ("starved", "refused"):
+        assert found[how]["said"] == "no frame for 1 s"
+        assert found[how]["closed_s"] is not None
+        assert found[how]["closed_s"] < CLOSING_LIMIT_S
+    assert found["stopped_s"] is None

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +13,13 @@ from PIL import Image
 
 from device import config as configuration
 from device.cli import main
+from device.core.plain_words import VIEWS
 from device.core.problems import CERTIFICATE, HEAT, LIMITS, SPACE, Grade
-from device.core.types import ClockReading
+from device.core.types import ClockReading, View
 from device.edges.machine.clock import SystemClock
 from device.verbs.selftest import rows_of
 from device.workbench.stage import GATE_ID, Stage
+from tests.fakes.picamera2 import World
 from tests.mosquitto import Authority
 
 
@@ -40,6 +45,18 @@ def test_the_selftest_tries_every_part(tmp_path: Path, capsys: pytest.CaptureFix
     assert all(row["value"] for row in rows.values())
 
 
+@pytest.mark.parametrize(("level", "view"), [(255, View.BRIGHT), (235, View.BRIGHT), (5, View.DARK)])
+def test_a_camera_that_sees_nothing_but_light_or_dark_is_a_warning_that_says_so(tmp_path: Path, level: int, view: View) -> None:
+    """The camera works: whoever stands there is told of the sun, not of a cable."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    Image.new("L", (320, 240), level).save(frames / "even.png")
+    config = configuration.load(Stage(tmp_path / "gate", f"folder:{frames}").config_path)
+    row = next(row for row in rows_of(config) if row.part == "camera")
+    assert row.grade is Grade.WARN
+    assert VIEWS[view].en in row.value
+
+
 def test_a_part_that_fails_is_a_row_and_the_others_are_still_tried(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +70,34 @@ def test_a_part_that_fails_is_a_row_and_the_others_are_still_tried(
     assert failed == {"files", "camera", "broker"}
     assert "privacy.site_key" in rows["files"]["value"]
     assert "nowhere" in rows["camera"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("fail", "said"),
+    [
+        (World.hang, "no frame for 1 s"),
+        (World.hang_for_good, "no answer in 0.2 s"),
+        (World.unplug, "picamera2 finds no camera"),
+    ],
+)
+def test_a_camera_that_hangs_is_a_failed_row_and_the_parts_after_it_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: Callable[[World], None], said: str
+) -> None:
+    """No frame comes, the driver never returns, or nothing is plugged in: whoever stands there is told, and of the lamps too."""
+    world = World(time.monotonic_ns)
+    fail(world)
+    monkeypatch.setitem(sys.modules, "libcamera", object())
+    monkeypatch.setitem(sys.modules, "picamera2", world.library())
+    monkeypatch.setattr("device.verbs.selftest.SHOWN_S", 0.0)
+    if world.driver_hangs:
+        monkeypatch.setattr("device.verbs.selftest.CAMERA_LIMIT_S", 0.2)
+    try:
+        rows = {row.part: row for row in rows_of(configuration.load(Stage(tmp_path / "gate", "picamera2").config_path))}
+    finally:
+        world.over.set()
+    assert rows["camera"].grade is Grade.FAIL
+    assert said in rows["camera"].value
+    assert rows["signals"].grade is Grade.PASS
 
 
 @pytest.mark.parametrize(

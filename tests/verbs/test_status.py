@@ -11,6 +11,11 @@ import pytest
 
 from device import config as configuration
 from device.cli import main
+from device.condition import STATUS_FILE
+from device.core.eye_messages import Beat
+from device.core.plain_words import VIEWS
+from device.core.problems import ADVICE, Problem
+from device.core.types import View
 from device.gate import Gate
 from device.verbs.status import read_status
 from device.workbench.people import citizen_card
@@ -54,3 +59,18 @@ def test_status_and_events_tell_how_the_gate_is(
         assert "last written" in capsys.readouterr().err
     assert main(["status", *config]) == 1
     assert "No gate is running here" in capsys.readouterr().err
+
+
+def test_what_is_wrong_with_the_view_is_said_in_its_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The advice for the code names everything that may be; here it is the sun, and nobody has to look at a cable."""
+    stage = stage_of(tmp_path, draw(tmp_path / "frames", b"064"))
+    with Gate(configuration.load(stage.config_path), stage.config_path) as gate:
+        gate.loop.beat = Beat(frames=9, skipped=0, empty=9, read=0, taken_ns=0, cpu_ms=1, refused=0, view=View.BRIGHT)
+        told = gate.condition.status()
+        (gate.config.gate.runtime_dir / STATUS_FILE).write_text(json.dumps(told))
+        assert "view" in gate.condition.problems()
+        assert main(["status", "--config", str(stage.config_path)]) == 1
+    printed = capsys.readouterr().out
+    assert VIEWS[View.BRIGHT].vi in printed
+    assert VIEWS[View.BRIGHT].en in printed
+    assert ADVICE[Problem.VIEW].en not in printed
