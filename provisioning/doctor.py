@@ -40,6 +40,7 @@ def checks(desk: Desk) -> Iterator[Check]:
         ("authority", _authority),
         ("root_key", _root_key),
         ("typeface", _typeface),
+        ("ssh", _ssh),
     ):
         yield _looked(desk, key, look)
     free = shutil.disk_usage(next(path for path in (desk.settings.home, *desk.settings.home.parents) if path.exists())).free >> 20
@@ -83,3 +84,8 @@ def _typeface(_: Desk) -> tuple[str, str]:
         if missing:
             return "fail", f"{path.name}: {missing}"
     return "pass", "DejaVu Sans"
+
+
+def _ssh(_: Desk) -> tuple[str, str]:
+    program = shutil.which("ssh")
+    return ("warn", "E210") if program is None else ("pass", program)

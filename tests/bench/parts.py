@@ -85,7 +85,7 @@ def gate_day(town: Province, folder: Path) -> Day:
     places = Places(card / "gate", folder / "etc", folder / "store")
     day.wait("the gate enrols", lambda: enrol(places, 60))
     report, answers = folder / "report.json", folder / "answers.json"
-    day.wait("gate selftest --report", lambda: report.write_bytes(_report(gate, places)))
+    day.wait("gate-provision gate report", lambda: report.write_bytes(_report(gate, places)))
     answers.write_text(json.dumps(dict.fromkeys(questions(town.registry.gate(gate)), True)), encoding="utf-8")
     given = ("--report", str(report), "--answers", str(answers), "--by", "Lê Văn Thử", "--out", str(folder))
     day.run("acceptance", gate, *given)

@@ -52,6 +52,14 @@ def test_a_root_key_that_is_not_in_the_safe_is_worth_a_word(desk: Desk) -> None:
     assert outcomes(desk)["root_key"] == "pass"
 
 
+def test_a_laptop_without_ssh_can_do_all_but_log_in(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worth a word before somebody stands at a gate; the code says what to install."""
+    assert outcomes(desk)["ssh"] == "pass"
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert {row["value"] for row in doctor.checks(desk) if row["check"] == "ssh"} == {"E210"}
+    assert outcomes(desk)["ssh"] == "warn"
+
+
 def test_a_registry_that_cannot_be_opened_is_named_by_its_code(tmp_path: Path) -> None:
     """The other checks go on."""
     rows = {row["check"]: row for row in doctor.checks(Desk(Settings(tmp_path, registry="sqlite:////nowhere/r.sqlite")))}

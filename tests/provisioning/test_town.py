@@ -85,9 +85,12 @@ def test_from_an_empty_folder_to_an_enrolled_gate(
 
 
 GUIDE: Final = (Path(provisioning.__file__).parent / "README.md").read_text(encoding="utf-8")
-ELSEWHERE: Final = {"enrol", "list", "badge revoke", "acceptance", "gate in-service", "authority rotate", "config", "order", "packages"}
-"""What needs a gate or a broker that runs: `test_publishing`, `test_acceptance`, `test_rotation`, `test_remote`, and above; or an
-archive of packages: `tests/lab`."""
+ELSEWHERE: Final = {
+    *("enrol", "list", "badge revoke", "acceptance", "gate shell", "gate report", "gate in-service", "authority rotate"),
+    *("config", "order", "packages"),
+}
+"""What needs a gate or a broker that runs: `test_publishing`, `test_acceptance`, `test_rotation`, `test_remote`, `test_visits`, and
+above; or an archive of packages: `tests/lab`."""
 
 
 def commands(text: str) -> list[list[str]]:

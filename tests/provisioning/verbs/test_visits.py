@@ -16,6 +16,7 @@ from provisioning.cli import main
 from provisioning.registry.registry import Registry
 from provisioning.registry.tables import Gate
 from provisioning.registry.technicians import technician_key
+from tests.entries import checkin, settle
 from tests.gate.test_gate import until
 from tests.provisioning.commands import told
 from tests.provisioning.enrolment_kit import Province, run
@@ -160,6 +161,24 @@ def test_a_report_comes_by_the_broker_where_nobody_may_log_in(
     assert "restarts" in held(town, gate, out, capsys, code=1)["failed"]
     refused = run(capsys, *fetch, "--wait", "1", code=2)
     assert (refused["error"], "silent" in refused["message"]) == ("E215", True)
+
+
+def test_the_report_of_a_busy_gate_is_carried_by_the_broker_with_its_newest_deeds(
+    town: Province, here: tuple[Gate, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A day of decisions is longer than an order's end may be; the tries of an acceptance are the last of it."""
+    gate, path = here
+    monkeypatch.setattr("device.gate.SystemClock", partial(SystemClock, discipline=lambda: Discipline(synced=True, error_ms=5)))
+    monkeypatch.setattr("device.diagnostics.SYSTEM_SLICE", town.folder / "none")
+    out = town.folder / "report.json"
+    with at_gate(path) as (program, _):
+        newest = settle([program.journal.record(checkin(program.clock, number)) for number in range(1_500)])[-1]
+        run(capsys, "gate", "report", gate.id, *desk(town), "--out", str(out))
+    report = wire.read(wire.SelftestReport, out.read_bytes())
+    assert isinstance(report, wire.SelftestReport)
+    assert out.stat().st_size <= wire.DETAIL_LIMIT
+    assert 500 < len(report.deeds) < 1_500
+    assert newest in [deed.seq for deed in report.deeds]
 
 
 def test_one_of_the_desks_papers_alone_is_none(town: Province, enrolled: tuple[Gate, Places], capsys: pytest.CaptureFixture[str]) -> None:
