@@ -123,7 +123,7 @@ Restart=always
 WantedBy=sysinit.target
 F
 put /usr/local/sbin/lab-shell 755 <<'F'
-# A line is a shell command in base64; the answer is its exit code and what it said, in base64.
+# A line is a number and a shell command in base64; the answer is the number, the exit code and what was said, in base64.
 import base64, os, subprocess, tty
 port = os.open("/dev/ttyS2", os.O_RDWR | os.O_NOCTTY)
 tty.setraw(port)
@@ -133,15 +133,15 @@ while True:
     if byte not in b"\r\n":
         line += byte
         continue
-    words, line = line, b""
-    if not words:
+    words, line = line.split(), b""
+    if len(words) != 2:
         continue
     try:
-        done = subprocess.run(["/bin/sh", "-c", base64.b64decode(words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=280)
+        done = subprocess.run(["/bin/sh", "-c", base64.b64decode(words[1])], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=280)
         code, out = done.returncode, done.stdout[-60000:]
     except Exception as error:
         code, out = 255, repr(error).encode()
-    os.write(port, b"LAB %d %s\n" % (code, base64.b64encode(out)))
+    os.write(port, b"LAB %s %d %s\n" % (words[0], code, base64.b64encode(out)))
 F
 systemctl -q enable lab-journal lab-shell
 mkdir -p /var/lib/lab/frames
