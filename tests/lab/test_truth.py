@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from cryptography import x509
 from PIL import Image
 
+from device.core import wire
+from device.edges.keys.signer import verify
+from tests.desk import Desk
 from tests.lab import service
 from tests.lab.folder import Folder
 from tests.lab.nspawn import Machine, booted, wait_for
@@ -49,7 +54,26 @@ ca = "{PAPERS}/ca.pem"
 cert = "{PAPERS}/gate.cert.pem"
 key = "{PAPERS}/gate.key.pem"
 """
-CONFIGURATION: Final = service.CONFIGURATION.replace("port = 1883\n", TLS)
+CONFIGURATION: Final = f"""{service.CONFIGURATION.replace("port = 1883", TLS)}
+[trust]
+province = "{PAPERS}/orders.pem"
+"""
+DESK: Final = Desk()
+"""Whose orders the gate obeys."""
+GIVE: Final = f"""
+import base64, json, sys, time
+from pathlib import Path
+from device.edges.broker.short_talk import ShortTalk
+from device.edges.broker.tls import TlsFiles
+from device.edges.broker.values import Arrived, Peer, Publication, Subscription
+papers = TlsFiles(Path("{PAPERS}/ca.pem"), Path("{PAPERS}/good.cert.pem"), Path("{PAPERS}/good.key.pem"))
+answers = Subscription(f"gates/v1/lab-gate/up/cmd/{{sys.argv[1]}}")
+with ShortTalk(Peer("127.0.0.1", 8883, papers, "desk", session_expiry_s=0, subscriptions=(answers,))) as talk:
+    talk.say(Publication("o", f"gates/v1/lab-gate/down/cmd/{{sys.argv[1]}}", base64.b64decode(sys.argv[2])))
+    while event := talk.next(time.monotonic() + 30):
+        if isinstance(event, Arrived) and json.loads(event.payload)["state"] != "executing":
+            sys.exit(print(event.payload.decode()))
+"""
 MOSQUITTO: Final = """listener 8883 127.0.0.1
 cafile /etc/mosquitto/ca.pem
 certfile /etc/mosquitto/server.cert.pem
@@ -116,6 +140,7 @@ def furnish(folder: Folder, authority: Authority) -> None:
     Image.new("L", (640, 480), 120).save(upper / f"{FRAMES[1:]}.grey", "PNG")
     for home in (PAPERS, "/etc/mosquitto"):
         service.write(upper / home[1:] / "ca.pem", authority.ca.read_text(encoding="ascii"))
+    service.write(upper / f"{PAPERS[1:]}/orders.pem", DESK.write_pem(folder.scratch / "orders.pem").read_text(encoding="ascii"))
     for name, days in (("last", LAST_DAYS), ("good", GOOD_DAYS), ("gate", GOOD_DAYS)):
         _put(authority.issue("lab-gate", ends_days=days), upper / PAPERS[1:], name)
     _put(authority.issue("server", hosts=("127.0.0.1",)), upper / "etc/mosquitto", "server")
@@ -180,6 +205,24 @@ def test_a_gate_that_misses_nothing_passes(machine: Machine) -> None:
     elsewhere = {"space", "memory"}
     assert not {part: row for part, row in found.items() if row["grade"] != "pass" and part not in elsewhere}
     assert len(found) >= 10
+
+
+def test_a_gate_at_work_reports_as_its_own_self_test_does(machine: Machine) -> None:
+    """By a signed order, from within the confined service, which has no camera: no row is worse than that of the self-test's own unit."""
+    wait_for(lambda: problems(machine) == ["held"], LIMIT_S, lambda: words(machine))
+    order = base64.b64encode(DESK.order("lab-gate", "r-1", "report")).decode()
+    said = json.loads(machine.said("/opt/gate/current/bin/python", "-c", GIVE, "r-1", order))
+    assert said["state"] == "succeeded", (said, words(machine))
+    body = said["detail"].encode()
+    report = wire.read(wire.SelftestReport, body)
+    assert isinstance(report, wire.SelftestReport)
+    content, signature = wire.split_signature(body)
+    assert signature is not None
+    certificate = x509.load_pem_x509_certificate(machine.said("cat", f"{PAPERS}/gate.cert.pem").encode())
+    assert verify(certificate, content, signature)
+    told, found = {row.part: row.grade for row in report.rows}, {part: row["grade"] for part, row in rows(machine).items()}
+    assert told == found
+    assert {deed.what for deed in report.deeds} == {"checkin", "start"}
 
 
 def test_the_result_is_readable_by_whoever_looks(machine: Machine) -> None:
