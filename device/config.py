@@ -75,9 +75,17 @@ class CameraSection(_Section):
     )
     """Frames come from the camera (`picamera2`), from the PNG and JPEG files of a folder in order of name (`folder:PATH`) or from a video
     (`video:PATH`)."""
-    width_px: Annotated[int, Field(ge=160, le=4608)] = 2304
-    """A camera frame is so many pixels wide. One of 2304x1296 reads a 16 mm card at 193 mm."""
-    height_px: Annotated[int, Field(ge=120, le=2592)] = 1296
+    model: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")] | None = None
+    """The camera is one with this sensor: `imx708` is Camera Module 3, `imx219` Camera Module 2, `ov5647` Camera Module 1, `imx477` the
+    High Quality Camera and `imx296` the Global Shutter Camera. A sensor that the gate does not know works with general values. Without
+    the setting any camera is taken, and its sensor's values with it."""
+    number: Annotated[int, Field(ge=0, le=7)] = 0
+    """Of the cameras of that model, or of all, it is the one with this number, as `rpicam-hello --list-cameras` counts from 0: 1 is the
+    second camera of a Pi 5."""
+    width_px: Annotated[int, Field(ge=160, le=4608)] | None = None
+    """A camera frame is so many pixels wide. Without `width_px` and `height_px` it is as large as the sensor's own mode: 2304x1296 of
+    Camera Module 3, which reads a 16 mm card at 193 mm."""
+    height_px: Annotated[int, Field(ge=120, le=3040)] | None = None
     """A camera frame is so many pixels high."""
     fps: Annotated[float, Field(gt=0, le=240)] = 15.0
     """The camera gives so many frames each second, and a folder or video is played at this rate. Frames that are too many for the decoders
@@ -96,6 +104,12 @@ class CameraSection(_Section):
     to show that."""
     max_megapixels: Annotated[float, Field(gt=0, le=100)] = 25.0
     """A picture of more than so many million pixels is named, skipped and counted, never loaded."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.width_px is None) != (self.height_px is None):
+            raise ValueError("width_px and height_px belong together: one is missing")
+        return self
 
 
 class EyeSection(_Section):

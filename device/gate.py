@@ -19,7 +19,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Self
 
 from device.condition import STATUS_FILE, Condition
-from device.confinement import keep_memory_private
+from device.confinement import keep_memory_private, keep_memory_small
 from device.core import timeline
 from device.core.machine import State
 from device.core.memory import Memory
@@ -377,6 +377,7 @@ class Gate:
 def run_daemon(config_path: Path) -> int:
     """The daemon, until SIGTERM or SIGINT. Returns the exit code."""
     keep_memory_private()
+    keep_memory_small()
     desired = open_desired(config_path)
     config = commissioned.load(config_path) if desired is None else desired.effective()
     stop = threading.Event()

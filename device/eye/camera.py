@@ -80,6 +80,11 @@ class Camera(Protocol):
         """Frames since the start that nobody looked at."""
         ...
 
+    @property
+    def advice(self) -> str:
+        """What whoever sets the source up has to know: how it is focused, from where it reads. Empty where there is nothing."""
+        ...
+
     def frames(self) -> Items:
         """Frames as they come; ends where the source ends. Raises CameraStopped or SourceUnreadable when it can no longer give any.
 

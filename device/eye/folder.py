@@ -33,6 +33,7 @@ class FolderCamera:
     """
 
     source = "folder"
+    advice = ""
 
     def __init__(self, path: str, section: CameraSection, timer: Timer) -> None:
         """Raises SourceUnreadable, naming the folder, where it cannot be listed."""

@@ -1,6 +1,6 @@
 """The Raspberry Pi's camera, through picamera2.
 
-Nothing is left to automatic: one sensor mode, exposure and focus in turn from
+Nothing is left to automatic: one mode of its sensor, exposure and focus in turn from
 the configuration, and only the Y plane is looked at. It is copied out of the
 camera's buffer: picamera2 unmaps its buffers when a camera is given back, which
 fails while any array still refers to one, and a buffer that goes back at once
@@ -14,7 +14,7 @@ import itertools
 import logging
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Final, Protocol
 
@@ -25,6 +25,7 @@ from device.core.types import Cause
 from device.errors import CameraMissing, CameraStopped, MissingPackage
 from device.eye.aim import Aim
 from device.eye.camera import SECOND_NS, Frame, Items, Luma, Timer
+from device.eye.sensors import GENERAL_SIZE, SENSORS, Focus, Sensor, advice_for
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +48,6 @@ WHITE_LEVEL: Final = 230
 LEAST_NOISY: Final = 64
 """With fewer pixels between the two a picture may be the same as the one before: night, or the sun."""
 
-SENSOR_BITS: Final = 10
-"""Bit depth of the sensor mode: the fast modes of the Pi's sensors have 10."""
-
 STALE_NS: Final = 2_000_000_000
 """A frame's time further back than this, or in the future, is not believed: it was read from another clock."""
 
@@ -69,7 +67,7 @@ class _Request(Protocol):
 
 
 class PicameraCamera:
-    """Frames of the first camera. The newest wins; those that came while nobody looked are counted in ``skipped``.
+    """Frames of the camera that is configured. The newest wins; those that came while nobody looked are counted in ``skipped``.
 
     Exposure and focus are chosen by ``Aim``; what a frame really had is in
     its ``light``.
@@ -83,9 +81,10 @@ class PicameraCamera:
     def __init__(self, section: CameraSection, timer: Timer) -> None:
         """Open, configure and start the camera.
 
-        Raises MissingPackage, CameraMissing, or CameraStopped where a camera
-        is there and cannot be opened: picamera2 has then taken it already and
-        does not give it back, so that only a new process can have it.
+        Raises MissingPackage, CameraMissing where there is none of that model
+        and number, or CameraStopped where it is there and cannot be opened:
+        picamera2 has then taken it already and does not give it back, so that
+        only a new process can have it.
         """
         self._library = _load()
         self._timer = timer
@@ -94,12 +93,14 @@ class PicameraCamera:
         self._closed = False
         self._print, self._print_ns = 0, timer.now_ns()
         self._silence_s = max(SILENCE_S, 3 / section.fps)
+        number, model = _chosen(self._library.Picamera2.global_camera_info(), section)
+        self._sensor = SENSORS.get(model)
+        self.advice = advice_for(model).en
+        log.info("camera %d is %s", number, self.advice)
         try:
-            self._camera = self._library.Picamera2()
+            self._camera = self._library.Picamera2(number)
         except (RuntimeError, IndexError, OSError) as error:
-            if self._library.Picamera2.global_camera_info():
-                raise CameraStopped(f"the camera cannot be opened: {error}") from error
-            raise CameraMissing(f"picamera2 finds no camera: {error}") from error
+            raise CameraStopped(f"the camera cannot be opened: {error}") from error
         try:
             self._start(section)
         except (RuntimeError, OSError, ValueError) as error:
@@ -143,14 +144,17 @@ class PicameraCamera:
     # ---------------------------------------------------------------- configuration
 
     def _start(self, section: CameraSection) -> None:
-        size = (section.width_px, section.height_px)
+        own = self._sensor.size if self._sensor else GENERAL_SIZE
+        size = own if section.width_px is None or section.height_px is None else (section.width_px, section.height_px)
+        # picamera2 takes the mode that is most like this. Of a sensor that nobody knows it is left to choose.
+        mode = {"output_size": size, "bit_depth": self._sensor.bit_depth} if self._sensor else {}
         wanted = self._camera.create_video_configuration(
             main={"size": size, "format": "YUV420"},
             raw=None,
-            sensor={"output_size": size, "bit_depth": SENSOR_BITS},
+            sensor=mode,
             buffer_count=BUFFERS,
             queue=True,
-            controls=self._advertised(_fixed_controls(section)),
+            controls=self._advertised(_fixed_controls(section, self._sensor)),
         )
         self._camera.configure(wanted)
         self._read_back(size)
@@ -159,7 +163,8 @@ class PicameraCamera:
 
     def _read_back(self, size: tuple[int, int]) -> None:
         """What it cannot do libcamera adjusts, it cannot do silently: so what counts is what it says afterwards."""
-        main = self._camera.camera_configuration()["main"]
+        configured = self._camera.camera_configuration()
+        main = configured["main"]
         self._width, self._height = main["size"]
         self._stride = main["stride"]
         self._luma = np.empty((self._height, self._width), np.uint8)
@@ -167,6 +172,9 @@ class PicameraCamera:
             raise CameraMissing(f"the camera gives {main['format']}, of which no luma can be taken")
         if (self._width, self._height) != size:
             log.warning("the camera gives %dx%d instead of %dx%d", self._width, self._height, *size)
+        width, height = (configured.get("sensor") or {}).get("output_size") or (self._width, self._height)
+        if width < self._width or height < self._height:
+            log.warning("frames of %dx%d are enlarged from the sensor's %dx%d and show no more", self._width, self._height, width, height)
 
     def _advertised(self, controls: Mapping[str, object]) -> dict[str, object]:
         known = self._camera.camera_controls
@@ -244,17 +252,28 @@ class PicameraCamera:
         return taken_ns if 0 <= now_ns - taken_ns <= STALE_NS else now_ns
 
 
-def _fixed_controls(section: CameraSection) -> dict[str, object]:
+def _chosen(found: Sequence[Mapping[str, object]], section: CameraSection) -> tuple[int, str]:
+    """picamera2's number of the camera that is meant, and its model. Raises CameraMissing that says what is there."""
+    models = [str(camera.get("Model", "")) for camera in found]
+    fitting = [number for number, model in enumerate(models) if section.model in {None, model}]
+    if section.number >= len(fitting):
+        wanted = f"camera number {section.number}" + (f" of model {section.model}" if section.model else "")
+        raise CameraMissing(f"there is no {wanted}; picamera2 finds {', '.join(models) or 'no camera'}")
+    return fitting[section.number], models[fitting[section.number]]
+
+
+def _fixed_controls(section: CameraSection, sensor: Sensor | None) -> dict[str, object]:
+    """A lens that is known to stand still is not asked to move."""
     period_us = max(round(1_000_000 / section.fps), *section.exposures_us)
+    lens = {"AfMode": MANUAL, "LensPosition": section.lens_positions_dioptre[0]}
     return {
         "AeEnable": False,
         "AwbEnable": False,
         "ExposureTime": section.exposures_us[0],
         "AnalogueGain": section.gain,
-        "AfMode": MANUAL,
-        "LensPosition": section.lens_positions_dioptre[0],
         "FrameDurationLimits": (period_us, period_us),
         "NoiseReductionMode": OFF,
+        **({} if sensor and sensor.focus is not Focus.MOTOR else lens),
     }
 
 

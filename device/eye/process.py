@@ -12,7 +12,7 @@ import resource
 import signal
 from typing import Final
 
-from device.confinement import keep_memory_private
+from device.confinement import keep_memory_private, keep_memory_small
 from device.core.eye_messages import PARENT_VARIABLE
 
 DATA_LIMIT_BYTES: Final = 1 << 30
@@ -45,6 +45,7 @@ class FrameAlarm:
 def restrict() -> None:
     """No core dumps, which would hold frames; no reading of this process's memory by others; a bound on memory."""
     keep_memory_private()
+    keep_memory_small()
     _lower(resource.RLIMIT_DATA, DATA_LIMIT_BYTES)
 
 

@@ -35,6 +35,7 @@ class VideoCamera:
     """
 
     source = "video"
+    advice = ""
 
     def __init__(self, path: str, section: CameraSection, timer: Timer) -> None:
         """Raises MissingPackage, or SourceUnreadable where the file is no video or its frames are too large."""

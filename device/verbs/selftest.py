@@ -115,7 +115,8 @@ def _first_frame(config: GateConfig) -> Row:
                 seen = f"mean brightness {item.pixels.mean():.0f}, sharpness {sharpness(item.pixels):.0f}"
                 view = extreme(item.pixels)
                 grade, advice = (Grade.PASS, "") if view is View.OK else (Grade.WARN, f". {VIEWS[view].en}")
-                return Row("camera", grade, f"{camera.source}: {width}x{height}, {seen}{advice}")
+                told = f" ({camera.advice})" if camera.advice else ""
+                return Row("camera", grade, f"{camera.source}: {width}x{height}, {seen}{advice}{told}")
             if time.monotonic() > limit or isinstance(item, BadFrame):
                 return Row("camera", Grade.FAIL, item.why if isinstance(item, BadFrame) else f"no frame in {FRAME_LIMIT_S:.0f} s")
     finally:

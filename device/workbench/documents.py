@@ -1,4 +1,4 @@
-"""The generated documents: configuration reference, reason codes and the state diagram.
+"""The generated documents: configuration reference, reason codes, problems, cameras and the state diagram.
 
 ``python -m device.workbench.documents`` writes them beside the code;
 ``--check`` only compares, and says which one is out of date.
@@ -18,6 +18,7 @@ from device.core.machine import diagram
 from device.core.plain_words import ASSURANCES, KINDS, WARNINGS
 from device.core.problems import ADVICE, LIMITS, Problem
 from device.core.reasons import SENTENCES
+from device.eye.sensors import CODE_MM, SENSORS, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,7 @@ def documents() -> dict[Path, str]:
         ROOT / "reference" / "configuration.md": configuration(),
         ROOT / "reference" / "reasons.md": reasons(),
         ROOT / "reference" / "problems.md": problems(),
+        ROOT / "reference" / "cameras.md": cameras(),
         readme: _with_diagram(readme.read_text(encoding="utf-8")),
     }
 
@@ -118,6 +120,19 @@ def problems() -> str:
     head += "`gate status` names these codes, within two seconds; its exit code is 1 while there is one. "
     head += "Ngưỡng thứ hai không đạt tự kiểm tra. Beyond the second limit the self-test fails, too. Generated from the code.\n\n"
     columns = "| mã · code | ngưỡng · limits | mức độ · severity | tiếng Việt | English |"
+    return head + "\n".join([columns, "|---|---|---|---|---|", *rows]) + "\n"
+
+
+def cameras() -> str:
+    """Every known camera: how it is named, used and focused, and from where it reads a card."""
+    rows = [
+        f"| `{model}` | {one.name} | {one.size[0]}x{one.size[1]} | {one.advice.vi} | {one.advice.en} |" for model, one in SENSORS.items()
+    ]
+    head = "# Camera · Cameras\n\nTên trong `[camera] model`; `gate selftest` nói lại dòng của camera đang lắp. "
+    head += f"Mã trên thẻ rộng {CODE_MM:g} mm. The names are those of `[camera] model`; `gate selftest` repeats the row of the camera "
+    head += f"that is there. A card's code is {CODE_MM:g} mm wide. Generated from the code.\n\n"
+    head += f"Camera khác · Any other: {UNKNOWN.vi} · {UNKNOWN.en}\n\n"
+    columns = "| model | camera | ảnh · picture | tiếng Việt | English |"
     return head + "\n".join([columns, "|---|---|---|---|---|", *rows]) + "\n"
 
 

@@ -175,7 +175,7 @@ def picture(number: int, seed: int) -> tuple[str, Luma]:
 class HostileCamera:
     """Picture after picture, as fast as they are looked at; the number of the one being looked at is shared."""
 
-    source, lossless, skipped = "folder", False, 0
+    source, advice, lossless, skipped = "folder", "", False, 0
 
     def __init__(self, at: Synchronized[int], count: int, seed: int) -> None:
         self._at, self._count, self._seed = at, count, seed

@@ -65,6 +65,7 @@ class Reel:
     """A camera that gives what it is told, moving the clock before each; numbers are seconds, errors are raised."""
 
     source = "reel"
+    advice = ""
 
     def __init__(self, clock: FakeClock, items: Script, *, lossless: bool = False) -> None:
         self.lossless = lossless

@@ -6,6 +6,7 @@ import itertools
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -16,14 +17,30 @@ from device.config import CameraSection
 from device.core.types import Cause
 from device.errors import CameraMissing, CameraStopped, MissingPackage
 from device.eye.aim import FRAMES_PER_FOCUS
-from device.eye.camera import Frame, Timer
+from device.eye.camera import Frame, Luma, Timer
+from device.eye.decoder import Look
+from device.eye.ladder import Ladder, LiveSettings
 from device.eye.picamera import PicameraCamera
+from device.eye.sensors import SENSORS
 from device.eye.sources import open_camera
 from tests.fakes.clock import SECOND_NS, FakeClock
-from tests.fakes.picamera2 import CONTROLS, World
+from tests.fakes.picamera2 import CONTROLS, MappedArray, World
 from tests.waiting import LIMIT_S
 
 SECTION = CameraSection(width_px=1280, height_px=720, fps=15, exposures_us=(1000, 8000), lens_positions_dioptre=(5.5, 4.0))
+
+
+class _Witness:
+    """A decoder that keeps what it was shown, and reads nothing."""
+
+    name = "zxing"
+
+    def __init__(self, seen: list[Luma]) -> None:
+        self._seen = seen
+
+    def look(self, pixels: Luma) -> Look:
+        self._seen.append(pixels)
+        return Look()
 
 
 @pytest.fixture
@@ -88,6 +105,46 @@ def test_the_frame_is_the_luma_alone_without_the_padding_of_its_rows(world: Worl
         return np.array_equal(frame.pixels, world.picture) and world.released[-1].buffer is None
 
     assert take(opened(), 2, look) == [True, True]
+
+
+def test_a_frame_is_copied_once_on_its_way_to_the_decoder(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of the camera's buffer, into the same place each time. Each further copy would be 3 MB of the smallest board."""
+    world.picture = np.random.default_rng(0).integers(0, 256, SENSORS["imx708"].size[::-1], dtype=np.uint8)
+    frame_bytes = world.picture.size
+    mapped = MappedArray.__enter__
+    held = 0
+
+    def enter(self: MappedArray) -> MappedArray:
+        """From here on every byte is the eye's own."""
+        nonlocal held
+        found = mapped(self)
+        tracemalloc.reset_peak()
+        held, _ = tracemalloc.get_traced_memory()
+        return found
+
+    monkeypatch.setattr(MappedArray, "__enter__", enter)
+    seen: list[Luma] = []
+    ladder = Ladder([_Witness(seen)], LiveSettings(cpu_share=1.0, whole_every=1))
+    items = opened(CameraSection()).frames()
+    places = set()
+    tracemalloc.start()
+    try:
+        for number in range(5):
+            frame = next(items)
+            assert isinstance(frame, Frame)
+            copying = tracemalloc.get_traced_memory()[1] - held
+            ladder.live(frame.pixels, number * SECOND_NS)
+            looking = tracemalloc.get_traced_memory()[1] - held
+            places.add(frame.pixels.ctypes.data)
+            assert copying < frame_bytes / 10
+            # The sieve's two passes over a part of the rows; the decoder itself has the frame where it lies.
+            assert looking < frame_bytes
+            assert np.shares_memory(seen[-1], frame.pixels)
+            assert seen[-1].shape == frame.pixels.shape
+    finally:
+        tracemalloc.stop()
+        items.close()
+    assert len(places) == 1
 
 
 def test_a_size_that_libcamera_changed_is_believed(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -264,10 +321,77 @@ def test_a_banded_code_makes_the_camera_stay_at_the_long_exposure(world: World) 
 
 
 def test_no_camera_is_camera_missing(world: World) -> None:
-    """With picamera2's own words."""
+    """And what there is instead."""
     world.unplug()
-    with pytest.raises(CameraMissing, match="No camera number 0"):
+    with pytest.raises(CameraMissing, match="no camera number 0; picamera2 finds no camera"):
         opened()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "opened_as", "size", "bits"),
+    [
+        ({}, 0, (2304, 1296), 10),
+        ({"number": 1}, 1, (1920, 1080), 10),
+        ({"model": "imx219"}, 1, (1920, 1080), 10),
+        ({"model": "imx219", "number": 1}, 3, (1920, 1080), 10),
+        ({"model": "imx477"}, 2, (2028, 1520), 12),
+        ({"model": "imx296"}, 4, (1456, 1088), 10),
+        ({"model": "ov5647"}, 5, (1920, 1080), 10),
+    ],
+)
+def test_a_camera_is_chosen_by_name_and_number_and_used_in_its_sensor_s_own_mode(
+    world: World, wanted: dict[str, Any], opened_as: int, size: tuple[int, int], bits: int
+) -> None:
+    """A second camera on a Pi 5, the High Quality Camera, the Global Shutter Camera; and nothing enlarged."""
+    world.models = ["imx708", "imx219", "imx477", "imx219", "imx296", "ov5647"]
+    world.picture = np.full((1520, 2304), 90, np.uint8)
+    camera = opened(CameraSection.model_validate(wanted))
+    assert said(world, "opened") == [opened_as]
+    (asked,) = said(world, "wanted")
+    assert asked["main"]["size"] == size
+    assert asked["sensor"] == {"output_size": size, "bit_depth": bits}
+    assert world.models[opened_as] in camera.advice
+    assert take(camera, 1, lambda frame: frame.pixels.shape) == [size[::-1]]
+
+
+@pytest.mark.parametrize(("wanted", "named"), [({"model": "imx477"}, "no camera number 0 of model imx477"), ({"number": 2}, "number 2")])
+def test_a_camera_that_is_not_there_is_named_with_those_that_are(world: World, wanted: dict[str, Any], named: str) -> None:
+    """The technician sees which cable or which name is wrong."""
+    world.models = ["imx708", "imx219"]
+    with pytest.raises(CameraMissing, match=f"{named}; picamera2 finds imx708, imx219"):
+        opened(CameraSection.model_validate(wanted))
+
+
+def test_a_sensor_that_nobody_knows_works_with_general_values_and_says_so(world: World) -> None:
+    """The mode is left to picamera2; what the technician sets is used all the same."""
+    world.models = ["imx999"]
+    camera = opened(CameraSection())
+    (asked,) = said(world, "wanted")
+    assert (asked["main"]["size"], asked["sensor"]) == ((1280, 720), {})
+    assert "imx999: not in the table" in camera.advice
+    opened(CameraSection(width_px=1600, height_px=1200))
+    assert said(world, "wanted")[1]["main"]["size"] == (1600, 1200)
+
+
+@pytest.mark.parametrize("model", ["imx219", "ov5647", "imx477", "imx296"])
+def test_a_lens_that_stands_still_is_not_asked_to_move(world: World, model: str, caplog: pytest.LogCaptureFixture) -> None:
+    """And its lack is worth no word in the log; a motor that should be there and is not is."""
+    world.models = [model]
+    world.picture = np.zeros((1520, 2304), np.uint8)
+    world.controls = {name: value for name, value in CONTROLS.items() if name not in {"AfMode", "LensPosition"}}
+    take(opened(CameraSection()), 30, lambda _: None)
+    assert not {"AfMode", "LensPosition"} & set(said(world, "controls")[0])
+    assert "left out" not in caplog.text
+
+
+def test_frames_that_are_larger_than_the_sensor_s_are_said_to_be_enlarged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """As Camera Module 2 gave them while it was asked for those of Camera Module 3."""
+    world.models = ["imx219"]
+    world.sensor_size = (1920, 1080)
+    opened(CameraSection())
+    assert "enlarged" not in caplog.text
+    opened(CameraSection(width_px=2304, height_px=1296))
+    assert "frames of 2304x1296 are enlarged from the sensor's 1920x1080" in caplog.text
 
 
 def test_a_camera_that_is_there_and_cannot_be_opened_needs_a_new_process(world: World) -> None:

@@ -84,7 +84,8 @@ class World:
         self.format = "YUV420"
         self.row_padding = 0
         self.size: tuple[int, int] | None = None
-        self.cameras = 1
+        self.models = ["imx708"]
+        self.sensor_size: tuple[int, int] | None = None
         self.start_fails = False
         self.stuck = False
         self.hangs = False
@@ -98,7 +99,7 @@ class World:
 
     def unplug(self) -> None:
         """No camera is found any more."""
-        self.cameras = 0
+        self.models = []
 
     def hang(self) -> None:
         """The running camera gives no further frame."""
@@ -113,13 +114,13 @@ class World:
         world = self
 
         class _Picamera2(Picamera2):
-            def __init__(self) -> None:
-                super().__init__(world)
+            def __init__(self, camera_num: int = 0) -> None:
+                super().__init__(world, camera_num)
 
             @staticmethod
             def global_camera_info() -> list[dict[str, object]]:
                 """One entry for each camera that libcamera finds."""
-                return [{"Model": "imx708", "Num": number} for number in range(world.cameras)]
+                return [{"Model": model, "Num": number} for number, model in enumerate(world.models)]
 
         return type("picamera2", (), {"Picamera2": _Picamera2, "MappedArray": MappedArray})
 
@@ -127,12 +128,13 @@ class World:
 class Picamera2:
     """The camera. Frames are made when they are asked for, preceded by ``world.unseen`` that nobody asks for."""
 
-    def __init__(self, world: World) -> None:
-        if not world.cameras:
-            raise RuntimeError("No camera number 0 found")
+    def __init__(self, world: World, number: int) -> None:
+        if number >= len(world.models):
+            raise RuntimeError(f"No camera number {number} found")
         if world.stuck:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self._world = world
+        world.log.append(("opened", number))
         self._configuration: dict[str, Any] | None = None
         self._running = False
         self._waiting = 0
@@ -156,7 +158,10 @@ class Picamera2:
         """As libcamera does: it takes what it likes and says so afterwards."""
         width, height = self._world.size or configuration["main"]["size"]
         main = {"size": (width, height), "format": self._world.format, "stride": width + self._world.row_padding}
-        self._configuration = configuration | {"main": main}
+        mode = dict(configuration["sensor"])
+        if self._world.sensor_size:
+            mode["output_size"] = self._world.sensor_size
+        self._configuration = configuration | {"main": main, "sensor": mode}
         self.set_controls(configuration["controls"])
 
     def camera_configuration(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from PIL import Image
@@ -52,6 +52,37 @@ def furnish(folder: Folder, configuration: str = CONFIGURATION, *, people_seen: 
     write(root / "etc/credstore/gate.site-key", "5e" * 32, 0o600)
     write(root / "etc/mosquitto/conf.d/lab.conf", MOSQUITTO)
     draw(root / "var/lib/lab/frames", people_seen, refused)
+
+
+CAMERA: Final = """[Service]
+Environment=PYTHONPATH=/usr/local/lib/gate-lab LD_PRELOAD=/usr/local/lib/gate-lab/dmaheap_shim.so LAB_PICTURE=/run/lab/picture
+Environment=LIBCAMERA_LOG_LEVELS=*:WARN
+"""
+HEAPS: Final = "d /dev/dma_heap 0755\nf /dev/dma_heap/system 0666\nf /dev/dma_heap/vidbuf_cached 0666\n"
+"""See camera/dmaheap_shim.c."""
+
+VIRTUAL: Final = Path(__file__).parent / "camera" / "virtual.yaml"
+
+
+def furnish_camera(folder: Folder, size: tuple[int, int] = (1280, 720)) -> None:
+    """The same with real picamera2 on libcamera's virtual camera, which sees its own grey until it is shown something."""
+    root, (width, height) = folder.scratch / "upper", size
+    camera = f'"picamera2"\nwidth_px = {width}\nheight_px = {height}'
+    furnish(folder, CONFIGURATION.replace('"folder:/var/lib/lab/frames"', camera).replace("fps = 10.0", "fps = 15.0"))
+    write(root / "etc/systemd/system/gate-eye.service.d/camera.conf", CAMERA)
+    write(root / "etc/tmpfiles.d/lab-heaps.conf", HEAPS)
+    described = VIRTUAL.read_text(encoding="utf-8").replace("width: 1280", f"width: {width}").replace("height: 720", f"height: {height}")
+    write(root / "usr/share/libcamera/pipeline/virtual/virtual.yaml", described)
+    card = scene([people.citizen_card(people.people(1, people.seeded(6))[0])], Pose(px_per_module=4), np.random.default_rng(6), size)
+    for name, pixels in (("card", card), ("nobody", empty_scene(np.random.default_rng(6), size))):
+        picture = root / f"var/lib/lab/{name}.luma"
+        picture.write_bytes(pixels.tobytes())
+        picture.chmod(0o644)
+
+
+def show(machine: Machine, name: Literal["card", "nobody"]) -> None:
+    """Hold it up before the virtual camera."""
+    machine.run("sh", "-c", f"mkdir -p /run/lab && cp /var/lib/lab/{name}.luma /run/lab/new && mv /run/lab/new /run/lab/picture")
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:

@@ -10,11 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pytest
 
-from device.workbench import people
-from device.workbench.scenes import Pose, scene
 from tests.lab import service
 from tests.lab.folder import Folder
 from tests.lab.nspawn import Machine, booted, wait_for
@@ -234,28 +231,14 @@ def test_a_gate_that_keeps_failing_reboots_the_machine(installed: Folder, tmp_pa
         machine.wait_rebooted(60)
 
 
-CAMERA: Final = """[Service]
-Environment=PYTHONPATH=/usr/local/lib/gate-lab LD_PRELOAD=/usr/local/lib/gate-lab/dmaheap_shim.so LAB_PICTURE=/run/lab/picture
-Environment=LIBCAMERA_LOG_LEVELS=*:WARN
-"""
-HEAPS: Final = "d /dev/dma_heap 0755\nf /dev/dma_heap/system 0666\nf /dev/dma_heap/vidbuf_cached 0666\n"
-"""See camera/dmaheap_shim.c."""
-
-
 def test_the_eyes_sandbox_lets_the_real_camera_stack_work(installed: Folder, tmp_path: Path) -> None:
     """picamera2 on libcamera's virtual camera, in the hardened service: no network, no new executable memory, few system calls."""
     folder = installed.copy(tmp_path / "copy")
-    service.furnish(folder, service.CONFIGURATION.replace('"folder:/var/lib/lab/frames"', '"picamera2"\nwidth_px = 1280\nheight_px = 720'))
-    service.write(folder.scratch / "upper/etc/systemd/system/gate-eye.service.d/camera.conf", CAMERA)
-    service.write(folder.scratch / "upper/etc/tmpfiles.d/lab-heaps.conf", HEAPS)
-    card = scene([people.citizen_card(people.people(1, people.seeded(6))[0])], Pose(px_per_module=4), np.random.default_rng(6), (1280, 720))
-    picture = folder.scratch / "upper/var/lib/lab/card.luma"
-    picture.write_bytes(card.tobytes())
-    picture.chmod(0o644)
+    service.furnish_camera(folder)
     with booted(folder) as machine:
         wait_for(lambda: service.status(machine).get("state") == "ready", 40, lambda: machine.journal("gate-eye.service"))
         assert service.decisions(machine) == 0
-        machine.run("sh", "-c", "mkdir -p /run/lab && cp /var/lib/lab/card.luma /run/lab/new && mv /run/lab/new /run/lab/picture")
+        service.show(machine, "card")
         wait_for(lambda: service.decisions(machine) == 1, 20, lambda: machine.journal("gate-eye.service"))
         assert machine.show("gate-eye.service", "NRestarts") == "0"
         assert "Seccomp:\t2" in machine.read(f"/proc/{machine.show('gate-eye.service', 'MainPID')}/status")

@@ -56,8 +56,8 @@ ROOMS: Final = {
     "device/edges/orders": 5,
     "device/edges/pins": 5,
     "device/edges/record": 15,
-    "device/eye": 24,
-    "device/reference": 3,
+    "device/eye": 25,
+    "device/reference": 4,
     "device/settings": 5,
     "device/verbs": 7,
 }

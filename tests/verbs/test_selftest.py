@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -77,7 +78,7 @@ def test_a_part_that_fails_is_a_row_and_the_others_are_still_tried(
     [
         (World.hang, "no frame for 1 s"),
         (World.hang_for_good, "no answer in 0.2 s"),
-        (World.unplug, "picamera2 finds no camera"),
+        (World.unplug, "there is no camera number 0; picamera2 finds no camera"),
     ],
 )
 def test_a_camera_that_hangs_is_a_failed_row_and_the_parts_after_it_are_tried(
@@ -98,6 +99,22 @@ def test_a_camera_that_hangs_is_a_failed_row_and_the_parts_after_it_are_tried(
     assert rows["camera"].grade is Grade.FAIL
     assert said in rows["camera"].value
     assert rows["signals"].grade is Grade.PASS
+
+
+@pytest.mark.parametrize(("model", "told"), [("imx219", "sharp at 29 cm"), ("imx999", "not in the table")])
+def test_whoever_sets_the_camera_up_is_told_from_where_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, told: str
+) -> None:
+    """In the camera's row; of a camera that nobody knows, that it is so."""
+    world = World(time.monotonic_ns)
+    world.models = [model]
+    world.picture = np.full((1520, 2304), 90, np.uint8)
+    monkeypatch.setitem(sys.modules, "libcamera", object())
+    monkeypatch.setitem(sys.modules, "picamera2", world.library())
+    row = next(row for row in rows_of(configuration.load(Stage(tmp_path / "gate", "picamera2").config_path)) if row.part == "camera")
+    assert row.grade is Grade.PASS
+    assert model in row.value
+    assert told in row.value
 
 
 @pytest.mark.parametrize(

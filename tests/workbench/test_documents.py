@@ -72,10 +72,10 @@ def test_what_is_out_of_date_is_named_and_then_written(
     out, err = capsys.readouterr()
     assert out == ""
     assert "reference/reasons.md differs from the code: run python -m device.workbench.documents" in err
-    assert len(err.splitlines()) == 4
+    assert len(err.splitlines()) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md"]
     assert main([]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capsys.readouterr().out.splitlines()) == 5
     assert main(["--check"]) == 0
     (tmp_path / "reference" / "problems.md").write_text("edited by hand", encoding="utf-8")
     assert main([]) == 0
