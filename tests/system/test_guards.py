@@ -45,7 +45,7 @@ ROOMS: Final = {
     "device/core": 29,
     "device/core/credentials": 14,
     "device/core/wire": 9,
-    "device/decisions": 19,
+    "device/decisions": 20,
     "device/edges": 1,
     "device/edges/broker": 13,
     "device/edges/certificate": 4,
