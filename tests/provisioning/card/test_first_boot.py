@@ -285,6 +285,16 @@ def test_cloud_init_puts_the_unit_where_it_stays(machine: Machine) -> None:
     assert machine.commands == []
 
 
+def test_the_technicians_guide_has_each_light() -> None:
+    """So many rows as there are rhythms, and one for the light as it always is; each rhythm's row says how long it is lit and dark."""
+    guide = (Path(shipped.__file__).parents[1] / "guides" / "technician.md").read_text(encoding="utf-8")
+    section = guide.partition("## Đèn xanh trên Pi")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ") and "·" in line][1:]
+    assert len(rows) == len(shipped.LIGHTS) + 1
+    for row, (lit_ms, dark_ms) in zip(rows, shipped.LIGHTS.values(), strict=False):
+        assert f"| {lit_ms / 1000:g} / {dark_ms / 1000:g} s |" in row.replace(",", ".")
+
+
 def test_it_needs_nothing_but_the_standard_library_and_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     """It runs before anything is installed."""
     assert shipped.main(["other"]) == 2
