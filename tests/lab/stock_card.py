@@ -24,7 +24,8 @@ from tests.lab.folder import prepare
 from tests.waiting import happens, until
 
 Form: TypeAlias = Literal["skipped", "customised"]
-NAMESPACE: Final = "gate-lab-stock"
+NAMESPACE: Final = f"gate-lab-stock-{os.getpid()}"
+"""Two runs on one machine keep out of each other's way."""
 MIB: Final = 1 << 20
 FIRMWARE: Final = {
     "kernel8.img": 9_700_000,
