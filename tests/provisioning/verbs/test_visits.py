@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -84,6 +85,7 @@ def test_where_logins_are_forbidden_the_other_road_is_named(known: Known, capsys
     assert f"gate report {known.gate} --cert" in refused["todo"]
 
 
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="OpenSSH is not installed (Debian: openssh-client)")
 def test_a_gate_is_looked_for_under_its_own_name(known: Known, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """E211 names it; nobody answers to it here."""
     monkeypatch.setattr("provisioning.remote.ssh.CONNECT_S", 1)
