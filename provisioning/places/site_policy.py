@@ -13,8 +13,10 @@ from device.settings.desired import forbidden
 
 DEFAULT_POLICY: Final = """\
 [policy]
+accept = ["citizen_card", "national_qr", "health_insurance", "site_badge"]
 lists = [{ name = "revoked", use = "status", on_missing = "ignore" }]"""
-"""For a site that says nothing: badges that were revoked are refused, as soon as there is a list of them."""
+"""For a site that says nothing: cards and the site's own badges pass, the test codes of an acceptance among them; badges that were
+revoked are refused, as soon as there is a list of them."""
 SECTIONS: Final = ("policy", "journal")
 """What a site may decide; everything else in a gate's configuration comes from the registry."""
 _STANDS: Final[Mapping[str, Any]] = {

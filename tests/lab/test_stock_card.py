@@ -58,7 +58,8 @@ def held_up(machine: StockMachine, code: bytes) -> None:
     before = decisions(machine)
     shown(machine, "5.png", scene([code], Pose(px_per_module=4), np.random.default_rng(5), SIZE))
     until(lambda: decisions(machine) > before, 120, machine.log)
-    machine.said(f"rm {FRAMES}/5.png; sleep 3")
+    # A person who passed is "just scanned" for ten seconds.
+    machine.said(f"rm {FRAMES}/5.png; sleep 12")
 
 
 def decisions(machine: StockMachine) -> int:

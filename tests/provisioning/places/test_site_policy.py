@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from device.config import PolicySection
 from device.core.rules import ListUse
 from provisioning.places.site_policy import DEFAULT_POLICY, lists_of, policy_tree
 
@@ -37,3 +38,10 @@ def test_a_policy_with_which_no_gate_would_start_says_where_and_why(text: str, w
     with pytest.raises(ValueError, match=r".") as refused:
         policy_tree(text)
     assert why in str(refused.value)
+
+
+def test_a_site_that_says_nothing_takes_the_badges_that_it_is_given() -> None:
+    """The test codes of an acceptance are badges: with a policy that takes none, no gate of the site could ever be accepted."""
+    accept = policy_tree("")["policy"]["accept"]
+    assert "site_badge" in accept
+    assert {kind.value for kind in PolicySection().accept} < set(accept)
