@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from device.core.score import Lamp
 from device.core.types import Sign
 from device.verbs.enrol import run_enrol, waiting_lamps
 from device.workbench.stage import Stage
+from tests.edges.pins.test_lgpio import forget
 from tests.waiting import until
 
 
@@ -33,7 +35,9 @@ def test_an_enrolled_gates_pins_are_left_alone(tmp_path: Path) -> None:
 def test_pins_that_cannot_be_had_keep_nobody_from_enrolling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Here there is no GPIO chip at all."""
+    """Here there is no lgpio at all."""
+    forget(monkeypatch)
+    monkeypatch.setitem(sys.modules, "lgpio", None)
     stage = Stage(tmp_path, f"folder:{tmp_path}")
     text = stage.config_path.read_text()
     assert 'pin_factory = "mock"' in text

@@ -99,6 +99,7 @@ class Distro(_Debian):
         return made
 ''')
 F
+# shellcheck disable=SC2016  # meant for the shell that it becomes
 printf '#!/bin/sh\necho "rename-user $* for $SUDO_USER" >>/var/log/lab-rename-user\n' | put /usr/bin/rename-user 755
 
 # The laboratory's own: the journal on the second serial port, a root shell on the third, a light and a radio
