@@ -74,11 +74,29 @@ class BootPartition:
         except OSError as error:
             raise Refused("E163", path=target, why=error.strerror) from error
 
+    def blank(self, name: str) -> None:
+        """Overwrite where it lies what is about to be replaced: Imager's password and network, an older card's key. Raises Refused (E163).
+
+        A file that is only replaced leaves its bytes on the card, where anybody finds them.
+        """
+        path = self.path / name
+        if not path.is_file():
+            return
+        try:
+            with path.open("r+b") as file:
+                file.write(b"\0" * path.stat().st_size)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise Refused("E163", path=path, why=error.strerror) from error
+
     def sweep(self, folder: str) -> None:
         """Remove what an interrupted run left in a folder of ours: halves, and files of an older card. Raises Refused (E163)."""
         for path in [*self.path.glob(f"*{HALF}"), *(self.path / folder).rglob("*")]:
             if path.is_file():
                 try:
+                    if path.suffix != ".deb":  # nothing secret, and megabytes
+                        self.blank(str(path.relative_to(self.path)))
                     path.unlink()
                 except OSError as error:
                     raise Refused("E163", path=path, why=error.strerror) from error

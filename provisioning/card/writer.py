@@ -31,6 +31,8 @@ from provisioning.registry.tables import Gate, GateState
 FIRST_BOOT: Final = Path(first_boot.__file__)
 LAST: Final = ("config.txt", "cmdline.txt", "meta-data", "network-config", "user-data")
 """What firmware, kernel and cloud-init read, after everything that it leads to."""
+SEEDS: Final = ("network-config", "user-data")
+"""Where Imager writes a password's digest and a network's key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def steps(card: Card, registry: Registry, authority: Authority, passphrase: str)
 
     def write() -> None:
         for name in sorted(made, key=lambda name: LAST.index(name) if name in LAST else -1):
+            if name in SEEDS:
+                partition.blank(name)
             partition.write(name, made[name])
 
     packages = {"path": card.packages.folder, "size": f"{card.packages.size / 1e6:.1f} MB", "image": card.packages.about.image}

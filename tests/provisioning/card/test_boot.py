@@ -50,6 +50,21 @@ def test_a_file_is_written_into_a_folder_that_is_made(card: Path) -> None:
     assert [(one.name, one.read_bytes()) for one in (card / "gate").iterdir()] == [("file", b"two")]
 
 
+def test_what_is_replaced_or_swept_is_overwritten_where_it_lies(card: Path) -> None:
+    """Whoever held on to the old file, as a card's free space does, finds nothing."""
+    partition = BootPartition.at(card, 0)
+    (card / "gate").mkdir()
+    for name in ("user-data", "gate/claim.key.pem"):
+        (card / name).write_bytes(b"SECRET")
+    with (card / "user-data").open("rb") as seed, (card / "gate/claim.key.pem").open("rb") as key:
+        partition.blank("user-data")
+        partition.write("user-data", b"#cloud-config\n")
+        partition.sweep("gate")
+        assert (seed.read(), key.read()) == (b"\0" * 6, b"\0" * 6)
+    assert (card / "user-data").read_bytes() == b"#cloud-config\n"
+    partition.blank("nowhere")
+
+
 def test_a_sweep_takes_halves_and_our_folders_files_and_nothing_else(card: Path) -> None:
     """The Pi's own files stay."""
     before = sorted(one.name for one in card.iterdir())

@@ -80,6 +80,16 @@ def test_the_password_stands_in_one_file_that_the_first_boot_takes_away(town: Pr
     assert not (path / "gate" / "packages" / "older_1_arm64.deb").exists()
 
 
+def test_imagers_own_secrets_are_overwritten_where_they_lie(town: Province, tmp_path: Path) -> None:
+    """A customised card has a password's digest and a network's key on it."""
+    path = pi_card(tmp_path / "bootfs")
+    for name in ("user-data", "network-config"):
+        (path / name).write_bytes(b"SECRET")
+    with (path / "user-data").open("rb") as user, (path / "network-config").open("rb") as network:
+        write(town, town.gate(), path)
+        assert (user.read(), network.read()) == (b"\0" * 6, b"\0" * 6)
+
+
 def test_cloud_init_believes_what_it_reads(town: Province, tmp_path: Path) -> None:
     """By its own schema, where Debian's cloud-init is installed; the laboratory's stock card runs it."""
     gate, path = town.gate(), pi_card(tmp_path / "bootfs")
