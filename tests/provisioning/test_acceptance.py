@@ -239,7 +239,7 @@ def test_the_test_codes_on_paper_make_the_gate_answer_as_they_say(
     path = on_this_machine(town, places, frames)
     desk = town.papers("desk")
     run(capsys, "list", "publish", "--site", gate.site, "--cert", str(desk.cert), "--key", str(desk.key))
-    path.write_text(path.read_text().replace("[policy]", '[policy]\naccept = ["site_badge"]\nunknown_clock = "accept"'))
+    path.write_text(path.read_text().replace("[policy]", '[policy]\nunknown_clock = "accept"'))
     config = commissioned.load(path)
     with turning(Program(config, path)) as program:
         assert until(lambda: program.loop.tally.accepted and program.loop.tally.rejected >= 2, 30)

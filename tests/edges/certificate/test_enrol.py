@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,8 +32,10 @@ def serving(town: Province) -> Iterator[Province]:
         yield town
 
 
-def test_a_card_becomes_a_gate(serving: Province, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_card_becomes_a_gate(serving: Province, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """By the command line: certificate and keys are there, the configuration is good, the claim is burnt, the card is empty."""
+    # A real lgpio, where there is one, starts a thread that never ends; lamps are looked at in `tests/verbs/test_enrol.py`.
+    monkeypatch.setattr("device.verbs.enrol.waiting_lamps", lambda _: nullcontext())
     gate = serving.gate()
     places = serving.places(gate)
     words = ["enrol", "--card", str(places.card), "--etc", str(places.etc), "--store", str(places.store), "--wait", "20"]
