@@ -471,6 +471,8 @@ def test_whoever_fetches_lists_hears_what_is_offered_and_whether_there_is_a_line
     try:
         made.wait_phase("online")
         made.wait(lambda: fetching.lines == [True])
+        # What was sent, and what the server has read of it, are two things.
+        server.wait(lambda: any("SUBSCRIBE" in line for line in server.talk))
         wanted = next(line for line in server.talk if "SUBSCRIBE" in line)
         for name in fetching.names:
             assert all(wire.down(gate, "list", name) in wanted for gate in (GATE, wire.ALL))
