@@ -23,6 +23,7 @@ from provisioning.registry.tables import ClaimState, GateState
 from tests.provisioning.enrolment.requests import Cut
 from tests.provisioning.enrolment.test_worker import claim_row
 from tests.provisioning.enrolment_kit import PHRASE, Province, province
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -41,6 +42,8 @@ def test_a_card_becomes_a_gate(serving: Province, monkeypatch: pytest.MonkeyPatc
     words = ["enrol", "--card", str(places.card), "--etc", str(places.etc), "--store", str(places.store), "--wait", "20"]
     assert main(words) == 0
     assert capsys.readouterr().out == f"{gate.id}: enrolled\n"
+    # The gate's last word is taken by the broker; the worker notes it in its own time, the audit at last.
+    until(lambda: [row.outcome for row in serving.registry.audit(gate.id)] == ["issued", "done"])
     assert serving.registry.gate(gate.id).state == GateState.ENROLLED
     assert claim_row(serving, gate).state == ClaimState.BURNT
     assert list(places.card.iterdir()) == []
