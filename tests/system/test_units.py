@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from device.cli import _parser
+from device.edges.pins import rest
 
 SYSTEMD: Final = Path(__file__).parents[2] / "systemd"
 FILES: Final = sorted(path for path in SYSTEMD.rglob("*") if path.is_file() and path.name != "README.md")
@@ -43,6 +44,14 @@ def test_what_a_unit_starts_is_a_command_of_ours(path: Path) -> None:
     command = shlex.split(dict(directives(path))["ExecStart"])
     assert command[0] == "/opt/gate/current/bin/gate"
     assert _parser().parse_args(command[1:]).config == Path("/etc/gate/gate.toml")
+
+
+def test_what_puts_the_pins_to_rest_reads_what_the_gate_noted() -> None:
+    """By the gate's own Python, from the folder that outlives the gate."""
+    settings = dict(directives(SYSTEMD / "gate.service"))
+    module, note = rest.__name__, f"/run/{settings['RuntimeDirectory']}/{rest.NOTE}"
+    assert shlex.split(settings["ExecStopPost"]) == ["/opt/gate/current/bin/python", "-I", "-m", module, note]
+    assert settings["RuntimeDirectoryPreserve"] == "yes"
 
 
 def test_the_hardware_watchdog_is_not_asked_for_more_than_it_can() -> None:
