@@ -60,6 +60,13 @@ def test_the_hardware_watchdog_is_not_asked_for_more_than_it_can() -> None:
     assert int(settings["RuntimeWatchdogSec"].removesuffix("s")) <= 15
 
 
+def test_a_crashed_kernel_starts_anew_before_the_hardware_watchdog_has_to() -> None:
+    """Until then every line stays as it was, and with it an open door. Nought would be never."""
+    settings = {name.strip(): value.strip() for name, value in directives(SYSTEMD / "sysctl.d/60-gate.conf")}
+    watchdog_s = int(dict(directives(SYSTEMD / "system.conf.d/60-gate-watchdog.conf"))["RuntimeWatchdogSec"].removesuffix("s"))
+    assert 0 < int(settings["kernel.panic"]) < watchdog_s
+
+
 def test_no_log_is_kept_in_memory_only_and_none_grows_without_bound() -> None:
     """After Raspberry Pi OS's own drop-in, which says volatile."""
     settings = dict(directives(SYSTEMD / "journald.conf.d/60-gate.conf"))
