@@ -19,20 +19,14 @@ RISING_EDGE, FALLING_EDGE, BOTH_EDGES = 1, 2, 3
 SET_ACTIVE_LOW = 4
 _IS_OUTPUT = 2
 LINES = 54
-WAVES = 10
-"""So many may wait on a line."""
+QUEUE = 10
+"""So many transmissions may wait on a line, with the one that is sent."""
+SHORTEST_US = 10
+"""No cycle is as short as this."""
 
 
 class error(Exception):  # noqa: N801 - the name that the real module has
     """What lgpio raises: neither an OSError nor one of gpiozero's."""
-
-
-class pulse:  # noqa: N801 - the name that the real module has
-    """One step of a wave: levels, which of them count, microseconds until the next step."""
-
-    def __init__(self, group_bits: int, group_mask: int, pulse_delay: int) -> None:
-        """As the real one keeps them."""
-        self.group_bits, self.group_mask, self.pulse_delay = group_bits, group_mask, pulse_delay
 
 
 class FakeLgpio:
@@ -48,13 +42,16 @@ class FakeLgpio:
         self.labels = labels
         self.open_chips: list[int] = []
         self.lines: dict[int, list[tuple[str, float]]] = {}
-        """What was done to each line: ("in", 0), ("out", level), ("write", level), ("pwm", percent), ("pwm off", 0), ("wave", µs)."""
+        """What was done to each line.
+
+        ("in", 0), ("out", level), ("write", level), ("pwm", percent), ("pwm off", 0), ("pulse", µs), ("pulse off", 0).
+        """
         self.flags: dict[int, int] = {}
         """Flags of each line's present claim: direction, bias, active low."""
         self.busy: set[int] = set()
         """Lines that another program holds."""
-        self.waves: dict[int, list[list[pulse]]] = {}
-        """What lgpio's thread has still to do on each line."""
+        self.sending: dict[int, list[tuple[int, int, int]]] = {}
+        """What lgpio's thread has still to do on each line: µs on, µs off, and how many cycles; 0 are endless."""
         self.working_directory: str | None = None
         """LG_WD as it was when the module was imported."""
 
@@ -67,11 +64,17 @@ class FakeLgpio:
         """Where the line is pulled: `SET_PULL_UP`, `SET_PULL_DOWN`, or nowhere."""
         return self.flags[gpio] & (SET_PULL_UP | SET_PULL_DOWN)
 
+    def held_us(self, gpio: int) -> int:
+        """Microseconds for which lgpio's thread will still drive the line, if nobody tells it otherwise."""
+        return sum(on * cycles for on, _, cycles in self.sending.get(gpio, []))
+
     def time_passes(self, gpio: int) -> None:
-        """Lgpio's thread ends all waves of a line, whatever Python does."""
-        for wave in self.waves.pop(gpio, []):
-            for step in wave:
-                self._note(self.open_chips[0], gpio, "write", step.group_bits & 1)
+        """Lgpio's thread sends all that waits on a line, and releases it, whatever Python does. Not for what is endless."""
+        waiting = self.sending.pop(gpio, [])
+        for _ in waiting:
+            self._note(self.open_chips[0], gpio, "write", 1)
+        if waiting:
+            self._note(self.open_chips[0], gpio, "write", 0)
 
     def gpiochip_open(self, gpiochip: int) -> int:
         """A handle."""
@@ -134,26 +137,23 @@ class FakeLgpio:
         self, handle: int, gpio: int, pwm_frequency: float, pwm_duty_cycle: float, pulse_offset: int = 0, pulse_cycles: int = 0
     ) -> int:
         """Drive pulses; frequency 0 ends them."""
-        self._output(handle, gpio)
-        if pulse_offset or pulse_cycles or not 0 <= pwm_frequency <= 10_000 or not 0 <= pwm_duty_cycle <= 100:
+        if not 0 <= pwm_frequency <= 10_000 or not 0 <= pwm_duty_cycle <= 100:
             raise error("bad PWM parameter")
+        micros = round(1e6 / pwm_frequency) if pwm_frequency else 0
+        on = round(micros * pwm_duty_cycle / 100)
+        self._send(handle, gpio, (on, micros - on, pulse_cycles), pulse_offset)
         return self._note(handle, gpio, "pwm" if pwm_frequency else "pwm off", pwm_duty_cycle)
 
-    def tx_wave(self, handle: int, gpio: int, pulses: list[pulse]) -> int:
-        """Steps that lgpio's own thread takes; a wave waits for the one before it."""
-        self._output(handle, gpio)
-        if len(self.waves.setdefault(gpio, [])) >= WAVES:
-            raise error("TX queue full")
-        self.waves[gpio].append(list(pulses))
-        return self._note(handle, gpio, "wave", sum(step.pulse_delay for step in pulses))
+    def tx_pulse(self, handle: int, gpio: int, pulse_on: int, pulse_off: int, pulse_offset: int = 0, pulse_cycles: int = 0) -> int:
+        """So many cycles by lgpio's own thread, which then drives 0; on and off both 0 end what is sent, and leave the level."""
+        self._send(handle, gpio, (pulse_on, pulse_off, pulse_cycles), pulse_offset)
+        return self._note(handle, gpio, "pulse" if pulse_on or pulse_off else "pulse off", pulse_on * pulse_cycles)
 
     def module(self) -> ModuleType:
         """What stands in ``sys.modules`` for the real one."""
         made = ModuleType("lgpio")
         constants = {name: globals()[name] for name in FakeLgpio.constants()}
-        vars(made).update(
-            constants, error=error, pulse=pulse, callback=_Callback, **{name: getattr(self, name) for name in FakeLgpio.functions()}
-        )
+        vars(made).update(constants, error=error, callback=_Callback, **{name: getattr(self, name) for name in FakeLgpio.functions()})
         vars(made)["__getattr__"] = _not_modelled
         return made
 
@@ -181,12 +181,27 @@ class FakeLgpio:
             raise error("GPIO busy")
         if gpio not in self.flags or (self.flags[gpio] & _IS_OUTPUT) != direction:
             self.flags[gpio] = flags | direction
-            self.waves.pop(gpio, None)
+            self.sending.pop(gpio, None)
 
     def _output(self, handle: int, gpio: int) -> None:
         self._check(handle, gpio)
         if not self.flags.get(gpio, 0) & _IS_OUTPUT:
             raise error("GPIO not set as an output")
+
+    def _send(self, handle: int, gpio: int, cycles: tuple[int, int, int], offset: int) -> None:
+        """As in the real one a transmission waits for those before it, but takes the place of an endless one that waits, too."""
+        self._output(handle, gpio)
+        assert not offset, "not modelled"
+        queue = self.sending.get(gpio, [])
+        if queue and not cycles[0] + cycles[1]:
+            del self.sending[gpio]
+        elif cycles[0] + cycles[1] <= SHORTEST_US:
+            raise error("bad PWM micros")
+        else:
+            queue = queue[:-1] if len(queue) > 1 and not queue[-1][2] else queue
+            if len(queue) >= QUEUE:
+                raise error("TX queue full")
+            self.sending[gpio] = [*queue, cycles]
 
     def _note(self, handle: int, gpio: int, what: str, value: float) -> int:
         self._check(handle)

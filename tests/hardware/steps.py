@@ -81,6 +81,11 @@ STEPS: Final = (
         "kill -9 of the gate while the relay is pulled: it is released within 0.2 s (or no relay is fitted)",
     ),
     Step(
+        "pins.crash",
+        "echo c > /proc/sysrq-trigger giữa lúc rơ-le đang kéo: nhả và mọi đèn tắt trong 3 giây, không nháy cho đến khi cổng sẵn sàng",
+        "A kernel crash while the relay is pulled: released and dark within 3 s, no flash until the gate is ready (or no relay is fitted)",
+    ),
+    Step(
         "first.light",
         "Thẻ mới: từ lúc cắm điện đến lúc sẵn sàng, đèn ACT hoặc đèn cổng luôn nói đang làm gì",
         "A new card: from power on until it is ready the ACT light or the gate's lamps always say what goes on",

@@ -44,6 +44,7 @@ mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 mkdir -p /run/systemd/system/gate.service.d
 printf '[Service]\\nRestart=no\\n' >/run/systemd/system/gate.service.d/once.conf
 systemctl daemon-reload
+say() { echo "LAB-$*" >/dev/console; }
 pulled() { grep -q 'GPIO21 .*out hi' /sys/kernel/debug/gpio; }
 until_pulled() { until pulled; do sleep 0.1; done; }
 state() { systemctl show --value -p ActiveState gate.service; }
@@ -52,20 +53,46 @@ begin() {
     systemctl reset-failed gate.service
     systemctl start gate-eye.service gate.service
     until_pulled
-    echo "LAB-BEGIN $1" >/dev/console
+    say BEGIN $1
 }
-end() { until_dead; echo "LAB-REST $1" >/dev/console; sleep 4; echo "LAB-NEXT" >/dev/console; }
+stamp() { systemctl show --value -p $1 gate.service; }
+end() {
+    until_dead
+    say REST $1
+    say AFTER $1 $(($(stamp InactiveEnterTimestampMonotonic) - $(stamp ExecMainExitTimestampMonotonic)))
+    sleep 4
+    say NEXT
+}
 begin kill; systemctl kill --signal=KILL gate.service; end kill
 begin watchdog; systemctl kill --signal=STOP gate.service; end watchdog
 begin stop; systemctl stop gate.service; end stop
+mkdir -p /run/lab
+LG_WD=/run/lab /opt/gate/current/bin/python /opt/lab-relay.py >/dev/console 2>&1
 gpioset --chip gpiochip0 GPIO21=1 GPIO17=1 & until_pulled; kill -9 $!
+cp /etc/gate/gate.toml /run/lab/good.toml
 echo 'nonsense' >>/etc/gate/gate.toml
-echo "LAB-BEGIN refused" >/dev/console; systemctl start gate.service; end refused
-echo LAB-END >/dev/console
-systemctl poweroff --force --force
+say BEGIN refused; systemctl start gate.service; end refused
+cp /run/lab/good.toml /etc/gate/gate.toml
+say PANIC $(sysctl -n kernel.panic)
+begin crash
+echo c >/proc/sysrq-trigger
 """
-"""The gate dies in four ways while its relay is pulled; in the last it never starts, and the lines are what somebody left."""
+"""The gate dies in four ways while its relay is pulled; in the last it never starts, and the lines are what somebody left.
+
+Then the kernel dies.
+"""
 ENDS: Final = ("kill", "watchdog", "stop", "refused")
+"""After each of these the machine goes on."""
+
+RELAY_SCRIPT: Final = Path(__file__).parent / "guest" / "relay.py"
+
+
+UNWATCHED: Final = """
+[Manager]
+RuntimeWatchdogSec=off
+RebootWatchdogSec=off
+"""
+"""The emulated watchdog has no clock and resets the board as it is started. It is wanted for a crashed kernel, which starts anew by it."""
 
 
 class Pi3:
@@ -84,13 +111,13 @@ class Pi3:
 
     def run(self, watch: Callable[[Pi3], bool]) -> float:
         """Boot, and call ``watch`` again and again until it says that it has seen enough; returns the seconds."""
-        command = ["qemu-system-aarch64", "-M", "raspi3b", "-accel", "tcg,thread=multi", "-display", "none", "-no-reboot"]
+        command = ["qemu-system-aarch64", "-M", "raspi3b", "-accel", "tcg,thread=multi", "-display", "none"]
         command += ["-serial", f"file:{self.console}", "-monitor", f"unix:{self._monitor},server,nowait"]
         command += ["-kernel", str(self._kernel / "vmlinuz"), "-initrd", str(self._kernel / "initrd.gz")]
         command += ["-dtb", str(self._kernel / "bcm2837-rpi-3-b.dtb"), "-drive", f"file={self._image},if=sd,format=raw,cache=unsafe"]
         command += [
             "-append",
-            "console=ttyAMA0 quiet systemd.show_status=0 panic=-1 nokaslr mitigations=off audit=0 lab.root=/dev/mmcblk0 ",
+            "console=ttyAMA0 quiet systemd.show_status=0 nokaslr mitigations=off audit=0 lab.root=/dev/mmcblk0 ",
         ]
         # As Raspberry Pi's own kernels are built: an output stays as it was when its holder dies.
         command[-1] += "pinctrl_bcm2835.persist_gpio_outputs=1"
@@ -100,7 +127,7 @@ class Pi3:
                 wait_for(self._monitor.exists, 30, self.words)
                 while machine.poll() is None and not watch(self):
                     assert time.monotonic() - started < LIMIT_S, self.words()
-                    assert not self.said("Kernel panic"), self.words()
+                    assert not self.said("Kernel panic") or self.said("LAB-BEGIN crash"), self.words()
             finally:
                 machine.kill()
         return time.monotonic() - started
@@ -108,6 +135,10 @@ class Pi3:
     def said(self, word: str) -> bool:
         """Whether the guest has said this on its console."""
         return self.console.exists() and word in self.console.read_text(errors="replace")
+
+    def figures(self, word: str) -> list[int]:
+        """The numbers that the guest said last behind this word."""
+        return [int(number) for number in re.findall(rf"{word}((?: -?\d+)+)", self.console.read_text(errors="replace"))[-1].split()]
 
     def words(self) -> str:
         """The console's last words."""
@@ -140,7 +171,9 @@ def furnish(folder: Folder, configuration: str) -> None:
     service.furnish(folder, configuration, people_seen=4)
     upper = folder.scratch / "upper"
     service.write(upper / "etc/systemd/system/lab-kills.service", KILLS)
+    service.write(upper / "etc/systemd/system.conf.d/99-lab.conf", UNWATCHED)
     service.write(upper / "opt/lab-kills.sh", KILL_SCRIPT)
+    service.write(upper / "opt/lab-relay.py", RELAY_SCRIPT.read_text(encoding="utf-8"))
     wants = upper / "etc/systemd/system/multi-user.target.wants"
     wants.mkdir(parents=True, exist_ok=True)
     (wants / "lab-kills.service").symlink_to("/etc/systemd/system/lab-kills.service")

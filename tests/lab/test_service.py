@@ -158,6 +158,13 @@ def test_a_stalled_writer_is_restarted_and_nothing_else(machine: Machine) -> Non
     service.wait_deciding(machine)
 
 
+def test_a_stalled_thread_of_the_lamps_is_restarted_and_nothing_else(machine: Machine) -> None:
+    """It is still there and comes round no more: lamps that stay as they are, a door that no accept opens."""
+    with stalled(machine, "signals"):
+        wait_watchdog(machine)
+    service.wait_deciding(machine)
+
+
 def test_a_stalled_uplink_is_restarted_and_nothing_else(machine: Machine) -> None:
     """Its supervisor never comes round again, whatever it waits for."""
     with stalled(machine, "uplink"):

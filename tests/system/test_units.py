@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from device.cli import _parser
+from device.edges.pins import rest
 
 SYSTEMD: Final = Path(__file__).parents[2] / "systemd"
 FILES: Final = sorted(path for path in SYSTEMD.rglob("*") if path.is_file() and path.name != "README.md")
@@ -45,10 +46,25 @@ def test_what_a_unit_starts_is_a_command_of_ours(path: Path) -> None:
     assert _parser().parse_args(command[1:]).config == Path("/etc/gate/gate.toml")
 
 
+def test_what_puts_the_pins_to_rest_reads_what_the_gate_noted() -> None:
+    """By the gate's own Python, from the folder that outlives the gate."""
+    settings = dict(directives(SYSTEMD / "gate.service"))
+    module, note = rest.__name__, f"/run/{settings['RuntimeDirectory']}/{rest.NOTE}"
+    assert shlex.split(settings["ExecStopPost"]) == ["/opt/gate/current/bin/python", "-I", "-m", module, note]
+    assert settings["RuntimeDirectoryPreserve"] == "yes"
+
+
 def test_the_hardware_watchdog_is_not_asked_for_more_than_it_can() -> None:
     """A Pi's counts to 15 s; older kernels mask a larger value or refuse it."""
     settings = dict(directives(SYSTEMD / "system.conf.d/60-gate-watchdog.conf"))
     assert int(settings["RuntimeWatchdogSec"].removesuffix("s")) <= 15
+
+
+def test_a_crashed_kernel_starts_anew_before_the_hardware_watchdog_has_to() -> None:
+    """Until then every line stays as it was, and with it an open door. Nought would be never."""
+    settings = {name.strip(): value.strip() for name, value in directives(SYSTEMD / "sysctl.d/60-gate.conf")}
+    watchdog_s = int(dict(directives(SYSTEMD / "system.conf.d/60-gate-watchdog.conf"))["RuntimeWatchdogSec"].removesuffix("s"))
+    assert 0 < int(settings["kernel.panic"]) < watchdog_s
 
 
 def test_no_log_is_kept_in_memory_only_and_none_grows_without_bound() -> None:

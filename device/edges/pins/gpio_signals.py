@@ -38,6 +38,12 @@ OPEN_AGAIN_NS = 3_000_000_000
 POSTED_LIMIT = 64
 """Requests that may wait for the thread, which takes them in microseconds; beyond, it hangs, and the oldest are lost."""
 
+TURN_NS = 2_000_000_000
+"""Nanoseconds after which the thread goes round at the latest, though nothing is due: so one that hangs is told from one that rests."""
+
+STALL_NS = 15_000_000_000
+"""Nanoseconds after which a thread that has not gone round counts as hanging: more than it takes to import lgpio on the slowest board."""
+
 JOIN_S = 2.0
 """Seconds that closing waits for the thread; then the pins are closed under it."""
 
@@ -89,6 +95,7 @@ class GpioSignals:
         self._pins: Pins | None = None
         self._without: str | None = None
         self._open_ns = 0
+        self._turned_ns = clock.monotonic_ns()
         self._open_pins(clock.monotonic_ns())
         self._thread = Thread(target=self._play, name="signals", daemon=True) if threaded else None
         if self._thread is not None:
@@ -137,8 +144,12 @@ class GpioSignals:
 
     @property
     def alive(self) -> bool:
-        """Whether somebody still plays: false when the thread has died or all is closed."""
-        return not self._closed and (self._thread is None or self._thread.is_alive())
+        """Whether somebody still plays: false when the thread has died or hangs, as in a driver, or all is closed."""
+        return not self._closed and (self._thread is None or (self._thread.is_alive() and not self._stalled))
+
+    @property
+    def _stalled(self) -> bool:
+        return self._clock.monotonic_ns() - self._turned_ns > STALL_NS
 
     def stats(self) -> Mapping[str, Json]:
         """Counters since the start and the state now, for health and ``gate status``."""
@@ -193,8 +204,9 @@ class GpioSignals:
         name_thread("signals")
         well = True
         while not self._closed:
+            self._turned_ns = self._clock.monotonic_ns()
             try:
-                due_ns = self.advance(self._clock.monotonic_ns())
+                due_ns = self.advance(self._turned_ns)
                 well = True
             except Exception:  # the top of the thread: without it the gate would fall dark and silent
                 self._faults += 1
@@ -208,9 +220,9 @@ class GpioSignals:
         with self._news:
             if self._posted or self._closed:
                 return
-            remaining_ns = None if due_ns is None else due_ns - self._clock.monotonic_ns()
-            if remaining_ns is None or remaining_ns > 0:
-                self._news.wait(None if remaining_ns is None else remaining_ns / 1e9)
+            remaining_ns = TURN_NS if due_ns is None else min(due_ns - self._clock.monotonic_ns(), TURN_NS)
+            if remaining_ns > 0:
+                self._news.wait(remaining_ns / 1e9)
 
 
 def player(section: SignalsSection, score: Score) -> Player:

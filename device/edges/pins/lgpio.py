@@ -12,7 +12,9 @@ is off.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import lgpio
 from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
@@ -23,8 +25,8 @@ errors: tuple[type[Exception], ...] = (lgpio.error,)
 """What lgpio raises; it is neither an OSError nor one of gpiozero's."""
 
 
-RELEASED_US = 1
-"""Microseconds before the next wave may begin."""
+SLICE_US: Final = 10_000
+"""Microseconds of one cycle of the relay's pulse: lgpio begins a cycle at a multiple of its length, so this is how late it may begin."""
 
 
 class IdleFactory(LGPIOFactory):  # type: ignore[misc]  # gpiozero has no types
@@ -89,26 +91,36 @@ class RelayLine:
     """
 
     def __init__(self, factory: IdleFactory, pin: int, pulse_ms: int, *, active_high: bool) -> None:
-        """Released."""
-        self._handle, self._pin, self._pulse_us = factory._handle, pin, pulse_ms * 1_000  # noqa: SLF001 - gpiozero gives pins no other way
+        """Released. A pulse is no shorter than ``pulse_ms``, and with nobody to end it some 40 ms longer at most."""
+        self._handle, self._pin = factory._handle, pin  # noqa: SLF001 - gpiozero gives pins no other way
+        self._slices = -(-pulse_ms * 1_000 // SLICE_US)
         self._pull = lgpio.SET_PULL_DOWN if active_high else lgpio.SET_PULL_UP
         lgpio.gpio_claim_output(self._handle, pin, 0, self._pull | (0 if active_high else lgpio.SET_ACTIVE_LOW))
 
     def on(self) -> None:
-        """Pull at once, for no longer than a pulse; one that comes while another runs follows it, and is ended by `off` in time.
+        """Pull at once, for one pulse from now: what is left of one before it counts no more.
 
-        Of lgpio's transmissions a wave begins without delay, where a pulse waits for a whole cycle of its own length.
+        lgpio queues what comes while something is sent, and a write takes nothing out of the queue: without the stop a door
+        would open again, by itself, after it was shut. lgpio's thread is asked first and the line written then, so that
+        nothing is pulled which that thread will not release.
         """
+        self._stop()
+        lgpio.tx_pulse(self._handle, self._pin, SLICE_US, 0, 0, self._slices)
         lgpio.gpio_write(self._handle, self._pin, 1)
-        lgpio.tx_wave(self._handle, self._pin, [lgpio.pulse(1, 1, self._pulse_us), lgpio.pulse(0, 1, RELEASED_US)])
 
     def off(self) -> None:
-        """Release."""
+        """Release; nothing pulls again afterwards."""
+        self._stop()
         lgpio.gpio_write(self._handle, self._pin, 0)
 
     def close(self) -> None:
         """Let go, pulled towards rest."""
         lgpio.gpio_claim_input(self._handle, self._pin, self._pull)
+
+    def _stop(self) -> None:
+        # Refused where nothing is sent, as after a pulse that ended by itself.
+        with suppress(lgpio.error):
+            lgpio.tx_pulse(self._handle, self._pin, 0, 0)
 
 
 def chip_number(label: str, dev: Path) -> int:

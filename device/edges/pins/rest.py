@@ -5,22 +5,26 @@ lamp, a door that stays open. systemd runs this after the gate has ended, howeve
 that was (``ExecStopPost=``). ``FILE`` is what the gate noted when it took its pins; so
 a broken configuration hinders nobody here.
 
-It must be quick on the smallest board: it imports next to nothing, and asks the
-kernel itself. Source: linux/gpio.h, second version of the character device.
+It must be quick on the smallest board, because a door is open as long as it
+takes: so the note is words and no JSON, types are for the checker alone, and
+the kernel itself is asked. Source: linux/gpio.h, second version of the
+character device.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import struct
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Final
 
-NOTE: Final = "pins.json"
-"""In the gate's runtime folder: the chip's device, and the level at which each line does nothing."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Final
+
+NOTE: Final = "pins-at-rest"
+"""In the gate's runtime folder: the chip's device, and the level at which each line does nothing: ``/dev/gpiochip0 17=0 21=1``."""
 
 GET_LINE: Final = 0xC250B407
 """GPIO_V2_GET_LINE_IOCTL: read and write, a request of 592 bytes, type 0xB4, number 7."""
@@ -34,7 +38,14 @@ _REQUEST: Final = struct.Struct("=64I32sQI5I" + "II Q Q" + "216x" + "II5Ii")
 
 def note(chip: int, rest: Mapping[int, int]) -> str:
     """What the gate writes when it has taken its pins: ``rest`` has the physical level of each line."""
-    return json.dumps({"chip": f"/dev/gpiochip{chip}", "rest": {str(line): level for line, level in rest.items()}})
+    return " ".join([f"/dev/gpiochip{chip}", *(f"{line}={level}" for line, level in rest.items())])
+
+
+def read_note(text: str) -> tuple[str, dict[int, int]]:
+    """The chip's device and the level of each line. Raises ValueError for what `note` does not write."""
+    device, *lines = text.split()
+    pairs = (word.split("=") for word in lines)
+    return device, {int(line): int(level) for line, level in pairs}
 
 
 def request(line: int, flags: int, level: int = 0) -> bytearray:
@@ -66,18 +77,20 @@ def main(argv: Sequence[str]) -> int:
         return 2
     try:
         with open(argv[0], encoding="ascii") as file:  # noqa: PTH123 - pathlib costs half the time that this takes
-            told = json.load(file)
-    except FileNotFoundError:
-        return 0
-    failed = 0
-    try:
-        chip = os.open(told["chip"], os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
+            device, rest = read_note(file.read())
+        chip = os.open(device, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        if error.filename == argv[0]:
+            return 0
         sys.stderr.write(f"pins are not at rest: {error}\n")
         return 1
-    for line, level in told["rest"].items():
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"pins are not at rest: {argv[0]}: {error}\n")
+        return 1
+    failed = 0
+    for line, level in rest.items():
         try:
-            rest_line(chip, int(line), level)
+            rest_line(chip, line, level)
         except OSError as error:
             failed += 1
             sys.stderr.write(f"pin {line} is not at rest: {error}\n")

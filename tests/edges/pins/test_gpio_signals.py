@@ -465,6 +465,44 @@ def test_showing_does_not_wait_for_a_pin_that_hangs(blocked: type[BlockedPin]) -
     signals.close()
 
 
+def test_a_thread_that_hangs_in_a_pin_is_not_alive(blocked: type[BlockedPin]) -> None:
+    """The watchdog must hear of it: its lamps stay as they are for ever, and no door opens. A thread that comes round again is well."""
+    told, clock = Told(), FakeClock()
+    signals = GpioSignals(SignalsSection(pin_factory="mock"), SCORE, clock, on_change=told)
+    signals.show(Sign.REJECT)
+    assert blocked.reached.wait(10)
+    clock.advance_ns(signals_module.STALL_NS)
+    alive = [signals.alive]
+    clock.advance_ns(1)
+    alive += [signals.alive, bool(signals.stats()["alive"])]
+    blocked.release.set()
+    signals.show(Sign.READY)
+    told.until(showing(Sign.READY))
+    assert [*alive, signals.alive] == [True, False, False, True]
+    signals.close()
+
+
+def test_a_thread_with_nothing_to_do_goes_round_and_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sign was shown and nothing is due: it still comes round, and tells nobody anything new."""
+    monkeypatch.setattr(signals_module, "TURN_NS", 1 * MS)
+    told, turns, enough = Told(), [0], threading.Event()
+    signals = threaded(told)
+    told.until(lambda seen: len(seen) == 1)
+    advance = signals.advance
+
+    def counted(now_ns: int) -> int | None:
+        turns[0] += 1
+        if turns[0] > 20:
+            enough.set()
+        return advance(now_ns)
+
+    monkeypatch.setattr(signals, "advance", counted)
+    assert enough.wait(10)
+    assert signals.alive
+    signals.close()
+    assert len(told.snapshots) == 1
+
+
 def test_closing_does_not_wait_for_ever_for_a_pin_that_hangs(
     blocked: type[BlockedPin], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -24,7 +24,7 @@ from device.edges.pins import rest
 from device.edges.pins.pins import Pins
 from device.errors import MissingPackage, PinsUnusable
 from tests.edges.pins.pins_kit import BRIGHT, DARK, NAMES, section, upside_down
-from tests.fakes.lgpio import SET_PULL_DOWN, SET_PULL_UP, FakeLgpio, error, pulse
+from tests.fakes.lgpio import QUEUE, SET_PULL_DOWN, SET_PULL_UP, FakeLgpio, error
 
 
 class _Loader(importlib.abc.Loader, importlib.abc.MetaPathFinder):
@@ -231,7 +231,7 @@ def test_a_gate_that_hangs_holds_no_door(lgpio: FakeLgpio, tmp_path: Path, *, ac
     levels = [lgpio.level(21)[-1]]
     pins.apply(replace(DARK, relay=True, openings=1))
     levels.append(lgpio.level(21)[-1])
-    assert lgpio.lines[21][-1:] == [("wave", 700_001)]
+    assert lgpio.held_us(21) == 700_000
     # Nothing of Python's runs any more.
     lgpio.time_passes(21)
     levels.append(lgpio.level(21)[-1])
@@ -239,14 +239,42 @@ def test_a_gate_that_hangs_holds_no_door(lgpio: FakeLgpio, tmp_path: Path, *, ac
     pins.close()
 
 
-def test_an_opening_while_the_door_is_open_pulls_it_for_another_pulse(lgpio: FakeLgpio, tmp_path: Path) -> None:
-    """The same snapshot again does nothing; a new opening does."""
+def test_openings_while_the_door_is_open_are_one_pulse_from_the_last(lgpio: FakeLgpio, tmp_path: Path) -> None:
+    """The same snapshot again does nothing. However many there were, lgpio's thread holds the door for one pulse more, and not for each."""
+    pins = Pins(section(pin_factory="lgpio", chip="pinctrl-rp1", relay=RelaySection(pin=21, pulse_ms=30_000)), tmp_path)
+    for openings in (1, 1, *range(2, 2 * QUEUE)):
+        assert pins.apply(replace(DARK, relay=True, openings=openings))
+        assert lgpio.held_us(21) == 30_000_000
+    assert [what for what, _ in lgpio.lines[21]].count("pulse") == 2 * QUEUE - 1
+    pins.close()
+
+
+@pytest.mark.parametrize("openings", [1, 2, 5])
+def test_a_door_that_was_shut_does_not_open_again_by_itself(lgpio: FakeLgpio, tmp_path: Path, openings: int) -> None:
+    """Of openings while the door was open nothing is left when the player shuts it."""
     pins = Pins(section(pin_factory="lgpio", chip="pinctrl-rp1", relay=RelaySection(pin=21)), tmp_path)
-    for openings in (1, 1, 2):
-        pins.apply(replace(DARK, relay=True, openings=openings))
-    assert len(lgpio.waves[21]) == 2
+    for count in range(1, openings + 1):
+        pins.apply(replace(DARK, relay=True, openings=count))
     pins.apply(DARK)
-    assert lgpio.level(21)[-1] == 0
+    shut = len(lgpio.level(21))
+    lgpio.time_passes(21)
+    assert set(lgpio.level(21)[shut - 1 :]) == {0}
+    pins.close()
+
+
+def test_a_pulse_that_lgpio_does_not_take_opens_nothing(lgpio: FakeLgpio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody but the player could end it: the door stays shut, it is said, and tried again."""
+    pins = Pins(section(pin_factory="lgpio", chip="pinctrl-rp1", relay=RelaySection(pin=21)), tmp_path)
+
+    def refuse(*_words: object) -> int:
+        raise error("no memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["lgpio"], "tx_pulse", refuse)
+        assert not pins.apply(replace(DARK, relay=True, openings=1))
+    assert (pins.failing, set(lgpio.level(21))) == (("relay",), {0})
+    assert pins.apply(replace(DARK, relay=True, openings=1))
+    assert lgpio.level(21)[-1] == 1
     pins.close()
 
 
@@ -254,9 +282,8 @@ def test_what_is_to_be_done_with_the_pins_of_a_dead_gate_is_noted(lgpio: FakeLgp
     """The chip as it is numbered here, and the level at which each output does nothing."""
     made = upside_down("active").model_copy(update={"pin_factory": "lgpio", "chip": "pinctrl-rp1", "button": ButtonSection(pin=25)})
     Pins(made, tmp_path).close()
-    told = json.loads((tmp_path / rest.NOTE).read_text())
-    outputs = {str(pin) for name, pin in made.pins().items() if name != "button"}
-    assert told == {"chip": "/dev/gpiochip4", "rest": dict.fromkeys(outputs, 1)}
+    outputs = {pin for name, pin in made.pins().items() if name != "button"}
+    assert rest.read_note((tmp_path / rest.NOTE).read_text()) == ("/dev/gpiochip4", dict.fromkeys(outputs, 1))
     assert lgpio.open_chips == []
 
 
@@ -270,22 +297,30 @@ def test_a_note_that_cannot_be_written_keeps_no_lamp_dark(lgpio: FakeLgpio, tmp_
     assert lgpio.open_chips == []
 
 
-@pytest.mark.parametrize("fault", ["busy", "input", "number", "handle", "queue"])
+@pytest.mark.parametrize(
+    "fault",
+    ["busy", "write to an input", "unclaimed", "pwm on an input", "pulse on an input", "number", "handle", "queue", "none"],
+)
 def test_the_pretend_lgpio_refuses_what_the_real_one_refuses(fault: str) -> None:
-    """And a write to an input, of which the real one makes an output without its flags."""
+    """And transmissions and writes to what is no output, of which the real one makes an output without its flags."""
     fake = FakeLgpio("chip")
     handle = fake.gpiochip_open(0)
     fake.gpio_claim_input(handle, 17)
     fake.gpio_claim_output(handle, 27)
+    fake.gpio_claim_output(handle, 24)
     fake.busy.add(22)
-    for _ in range(10):
-        fake.tx_wave(handle, 27, [pulse(1, 1, 10)])
+    for _ in range(QUEUE):
+        fake.tx_pulse(handle, 27, 1_000, 0, 0, 5)
     deeds = {
         "busy": lambda: fake.gpio_claim_output(handle, 22),
-        "input": lambda: fake.gpio_write(handle, 17, 1),
+        "write to an input": lambda: fake.gpio_write(handle, 17, 1),
+        "unclaimed": lambda: fake.gpio_write(handle, 23, 1),
+        "pwm on an input": lambda: fake.tx_pwm(handle, 17, 200, 50),
+        "pulse on an input": lambda: fake.tx_pulse(handle, 17, 1_000, 0, 0, 1),
         "number": lambda: fake.gpio_claim_output(handle, 54),
         "handle": lambda: fake.gpio_claim_input(7, 17),
-        "queue": lambda: fake.tx_wave(handle, 27, [pulse(1, 1, 10)]),
+        "queue": lambda: fake.tx_pulse(handle, 27, 1_000, 0, 0, 1),
+        "none": lambda: fake.tx_pulse(handle, 24, 0, 0),
     }
     with pytest.raises(error):
         deeds[fault]()

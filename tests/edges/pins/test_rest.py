@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 import subprocess
@@ -56,7 +55,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 def noted(folder: Path, chip: str = os.devnull) -> str:
     """What a gate left behind: a lamp that is dark when low, a relay that is released when high."""
     path = folder / rest.NOTE
-    path.write_text(json.dumps({**json.loads(rest.note(4, {17: 0, 21: 1})), "chip": chip}))
+    path.write_text(rest.note(4, {17: 0, 21: 1}).replace("/dev/gpiochip4", chip))
     return str(path)
 
 
@@ -89,8 +88,28 @@ def test_a_chip_that_is_gone_and_a_gate_that_never_took_a_pin(kernel: Kernel, tm
     assert kernel.requests == []
 
 
+@pytest.mark.parametrize("text", ["", "/dev/null 17", "/dev/null 17=", "/dev/null x=1", "/dev/null 17=0=1"])
+def test_a_note_that_nobody_can_read_is_named(kernel: Kernel, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """No traceback, and no line touched by a half of it."""
+    path = tmp_path / rest.NOTE
+    path.write_text(text)
+    assert rest.main([str(path)]) == 1
+    assert str(path) in capsys.readouterr().err
+    assert kernel.requests == []
+
+
+def test_the_note_is_read_as_it_was_written() -> None:
+    """Chip and levels."""
+    assert rest.read_note(rest.note(4, {17: 0, 21: 1})) == ("/dev/gpiochip4", {17: 0, 21: 1})
+
+
 def test_it_loads_next_to_nothing(tmp_path: Path) -> None:
-    """A door is open as long as it takes: neither gpiozero nor pydantic, nor whatever reads a configuration."""
-    code = f"import sys; sys.argv = ['rest', {str(tmp_path / 'none')!r}]; from device.edges.pins import rest; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not {"gpiozero", "pydantic", "lgpio", "logging", "tomllib", "pathlib", "device.config"} & set(loaded)
+    """A door is open as long as it takes: no more than Python loads by itself, and the two that ask the kernel."""
+    print_loaded = "import sys; {}; print(*sys.modules)"
+    run = f"sys.argv = ['rest', {str(tmp_path / 'none')!r}]; from device.edges.pins import rest"
+    bare, loaded = (
+        subprocess.run([sys.executable, "-I", "-c", print_loaded.format(code)], check=True, capture_output=True, text=True).stdout.split()
+        for code in ("pass", run)
+    )
+    ours = {"device", "device.edges", "device.edges.pins", "device.edges.pins.rest"}
+    assert set(loaded) - set(bare) == {*ours, "__future__", "fcntl", "struct", "_struct"}
